@@ -17,7 +17,7 @@
 //! | [`Inquiry`] | all about one run, for `explain` |
 //! | [`Board`] | the lists of the page and the API, page by page |
 //! | [`Deliveries`] | the outbox as people see it; dead letters are sent again here |
-//! | [`Tally`] | how much there is: numbers for metrics, pages and commands |
+//! | [`Counts`] | how much there is: numbers for metrics, pages and commands |
 //!
 //! The first half serves loops, each of which names the few roles that it needs; the second half serves people. A role is as
 //! large as the file that holds its statements.
@@ -35,6 +35,7 @@ mod access;
 mod address;
 mod archive;
 mod board;
+mod counts;
 mod deliveries;
 mod desk;
 mod digests;
@@ -48,7 +49,6 @@ mod ledger;
 mod outbox;
 mod own;
 mod sql;
-mod tally;
 mod upkeep;
 
 pub use access::{Access, NewToken, TokenRecord};
@@ -57,6 +57,7 @@ pub use archive::{
     AlertQuery, Archive, InstanceFilter, JobHistory, MessageRecord, SourceCondition, Telling, Transition,
 };
 pub use board::{AlertAsk, Board, DayCount, DeliveryAsk, Place, ReadSpan, SlotCount, StepRow, ToldWhen};
+pub use counts::{Backlog, Counted, Counts, Worker};
 pub use deliveries::{AttemptRecord, DeadLetters, Deliveries, DeliveryQuery, DeliveryRecord, Revived};
 pub use desk::{Desk, NewSilence, Told};
 pub use digests::{DigestCommit, DigestCursor, Digests, Since};
@@ -70,5 +71,4 @@ pub use ledger::{PastRuns, PollCommit, PollLedger};
 pub use outbox::{Hurried, Outbox, Pending, Settled};
 pub use own::{OwnAlerts, OwnCommit, OwnState, ReceiverHealth};
 pub use sql::{Copied, Mode, SqlStore};
-pub use tally::{Backlog, Counted, Tally, Worker};
 pub use upkeep::{KeptRuns, Upkeep};

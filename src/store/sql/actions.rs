@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
+use super::ask::Ask as _;
 use super::database::{SqlStore, Write};
 use super::items::{IdItem, clean, to_json};
 use super::rows;
@@ -24,9 +25,8 @@ pub(super) async fn record(store: &SqlStore, write: &mut Write, actions: &[Actio
         .bind(clean(&action.subject).into_owned())
         .bind(action.alert.as_ref().map(ToString::to_string))
         .bind(action.reason.as_deref().map(|reason| clean(reason).into_owned()))
-        .execute(write.on())
-        .await
-        .map_err(|error| store.failed(error))?;
+        .run(store, write.on())
+        .await?;
     }
     Ok(())
 }
@@ -41,8 +41,7 @@ pub(super) async fn record_on_deliveries(
     let items: Vec<IdItem> = deliveries.iter().map(|id| IdItem { id: id.as_str() }).collect();
     let statement =
         AssertSqlSafe(format!("SELECT id, alert FROM delivery WHERE id IN {}", store.dialect.bound_texts(1)));
-    let found = sqlx::query(statement).bind(to_json(&items)?).fetch_all(write.on()).await;
-    let found = found.map_err(|error| store.failed(error))?;
+    let found = sqlx::query(statement).bind(to_json(&items)?).all_in(store, write.on()).await?;
     let of_row = |row: &AnyRow| {
         let alert = rows::optional_text(row, 1)?.map(AlertId::new);
         Ok(Action { subject: rows::text(row, 0)?, alert, ..done.clone() })

@@ -8,6 +8,7 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe, Database};
 
+use super::ask::Ask as _;
 use super::database::SqlStore;
 use super::dialect::Dialect;
 use super::items::{IdItem, to_json};
@@ -35,9 +36,8 @@ impl Archive for SqlStore {
         let found = sqlx::query(
             "SELECT id, read_until, polled_at, unreadable_since, unreadable_reason, incomplete FROM source ORDER BY id",
         )
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|error| self.failed(error))?;
+        .all(self)
+        .await?;
         Ok(rows::all(&found, "source", |row| {
             Ok(SourceCondition {
                 id: SourceId::new(rows::text(row, 0)?),
@@ -94,11 +94,7 @@ impl Archive for SqlStore {
         let columns = rows::ALERT_COLUMNS;
         let sql =
             sqlx::AssertSqlSafe(format!("SELECT {columns} FROM alert ORDER BY created_at DESC, id DESC LIMIT $1"));
-        let found = sqlx::query(sql)
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+        let found = sqlx::query(sql).bind(i64::try_from(limit).unwrap_or(i64::MAX)).all(self).await?;
         Ok(rows::all(&found, "alert", rows::alert))
     }
 
@@ -110,17 +106,13 @@ impl Archive for SqlStore {
         );
         let found = alerts_bound(sqlx::query(AssertSqlSafe(sql)), query)?
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+            .all(self)
+            .await?;
         Ok(rows::all(&found, "alert", rows::alert))
     }
 
     async fn alerted_jobs(&self) -> Result<Vec<String>, StoreError> {
-        let found = sqlx::query("SELECT DISTINCT job FROM alert ORDER BY job")
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+        let found = sqlx::query("SELECT DISTINCT job FROM alert ORDER BY job").all(self).await?;
         Ok(rows::all(&found, "alert", |row| rows::text(row, 0)))
     }
 
@@ -129,9 +121,8 @@ impl Archive for SqlStore {
             "SELECT MIN(first) FROM (SELECT MIN(COALESCE(plan_time, start_time, changed_at)) AS first FROM instance \
              UNION ALL SELECT MIN(created_at) FROM alert) AS known",
         )
-        .fetch_one(&self.readers)
-        .await
-        .map_err(|error| self.failed(error))?;
+        .one(self)
+        .await?;
         rows::optional_instant(&row, 0)
     }
 
@@ -141,9 +132,8 @@ impl Archive for SqlStore {
              ORDER BY created_at, id",
         )
         .bind(since.as_millisecond())
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|error| self.failed(error))?;
+        .all(self)
+        .await?;
         Ok(rows::all(&found, "alert", |row| {
             Ok(Telling {
                 rule: RuleId::new(rows::text(row, 0)?),
@@ -162,9 +152,7 @@ impl Archive for SqlStore {
              WHERE COALESCE(whole.created_at, one.created_at) >= $1 ORDER BY 1, 2",
         )
         .bind(since.as_millisecond())
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|error| self.failed(error))?;
+        .all(self).await?;
         let mut messages: Vec<(String, MessageRecord)> = Vec::new();
         let read = |row: &AnyRow| {
             let rule = rows::optional_text(row, 3)?.map(RuleId::new);
@@ -229,9 +217,8 @@ impl Archive for SqlStore {
         .bind(source.as_str())
         .bind(from.as_millisecond())
         .bind(until.as_millisecond())
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|error| self.failed(error))?;
+        .all(self)
+        .await?;
         Ok(rows::all(&found, "poll", |row| {
             let word = rows::text(row, 1)?;
             Ok(PollRecord {
@@ -246,9 +233,8 @@ impl Archive for SqlStore {
 async fn chosen(store: &SqlStore, sql: String, filter: &InstanceFilter) -> Result<Vec<AnyRow>, StoreError> {
     instances_bound(sqlx::query(AssertSqlSafe(sql)), filter)?
         .bind(i64::try_from(filter.limit).unwrap_or(i64::MAX))
-        .fetch_all(&store.readers)
+        .all(store)
         .await
-        .map_err(|error| store.failed(error))
 }
 
 /// Which instances the filter wants: bound as `$1` source, `$2` from, `$3` jobs, `$4` statuses; null means all.
@@ -328,7 +314,7 @@ async fn transitions(
     store: &SqlStore,
     query: Query<'_, Any, <Any as Database>::Arguments>,
 ) -> Result<Vec<Transition>, StoreError> {
-    let found = query.fetch_all(&store.readers).await.map_err(|error| store.failed(error))?;
+    let found = query.all(store).await?;
     Ok(rows::all(&found, "transition", transition))
 }
 

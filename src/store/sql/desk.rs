@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
+use super::ask::Ask as _;
 use super::database::{SqlStore, Write};
 use super::insert::insert_deliveries;
 use super::items::{IdItem, clean, to_json};
@@ -48,9 +49,8 @@ impl Desk for SqlStore {
                (SELECT COALESCE(MAX(id), 0) FROM silence)",
                 )
                 .bind(now.as_millisecond())
-                .fetch_one(write.on())
-                .await
-                .map_err(|error| self.failed(error))?;
+                .one_in(self, write.on())
+                .await?;
                 let (active, last) = (rows::number(&counted, 0)?, rows::number(&counted, 1)?);
                 if active >= i64::try_from(SILENCES_ACTIVE_MAX).unwrap_or(i64::MAX) {
                     let most = Saying::of("refused.silences-max").with("n", active);
@@ -66,9 +66,7 @@ impl Desk for SqlStore {
         .bind(clean(&new.by).into_owned())
         .bind(now.as_millisecond())
         .bind(new.ends_at.as_millisecond())
-        .execute(write.on())
-        .await
-        .map_err(|error| self.failed(error))?;
+        .run(self, write.on()).await?;
                 let done = Action::on_silence(ActionKind::Silence, id, &new.by, Some(&new.reason), now);
                 actions::record(self, &mut write, &[done]).await?;
                 self.commit(write).await?;
@@ -88,10 +86,8 @@ impl Desk for SqlStore {
         .bind(id.0)
         .bind(now.as_millisecond())
         .bind(clean(by).into_owned())
-        .execute(write.on())
-        .await
-        .map_err(|error| self.failed(error))?;
-                if ended.rows_affected() > 0 {
+        .run(self, write.on()).await?;
+                if ended > 0 {
                     let done = Action::on_silence(ActionKind::Expire, id, by, None, now);
                     actions::record(self, &mut write, &[done]).await?;
                 }
@@ -104,16 +100,16 @@ impl Desk for SqlStore {
 
     async fn silence(&self, id: SilenceId) -> Result<Option<Silence>, StoreError> {
         let statement = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM silence WHERE id = $1"));
-        let row = sqlx::query(statement).bind(id.0).fetch_optional(&self.readers).await;
-        row.map_err(|error| self.failed(error))?.as_ref().map(silence).transpose()
+        let row = sqlx::query(statement).bind(id.0).at_most_one(self).await?;
+        row.as_ref().map(silence).transpose()
     }
 
     async fn active_silences(&self, now: Timestamp) -> Result<Vec<Silence>, StoreError> {
         let statement = sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} FROM silence WHERE expired_at IS NULL AND ends_at > $1 ORDER BY id"
         ));
-        let found = sqlx::query(statement).bind(now.as_millisecond()).fetch_all(&self.readers).await;
-        Ok(rows::all(&found.map_err(|error| self.failed(error))?, "silence", silence))
+        let found = sqlx::query(statement).bind(now.as_millisecond()).all(self).await?;
+        Ok(rows::all(&found, "silence", silence))
     }
 
     async fn silences(&self) -> Result<Vec<(Silence, u64)>, StoreError> {
@@ -121,10 +117,8 @@ impl Desk for SqlStore {
             "SELECT {COLUMNS}, (SELECT COUNT(*) FROM alert WHERE suppressed_by = 'silence:' || silence.id) \
              FROM silence ORDER BY id DESC"
         ));
-        let found = sqlx::query(statement).fetch_all(&self.readers).await;
-        Ok(rows::all(&found.map_err(|error| self.failed(error))?, "silence", |row| {
-            Ok((silence(row)?, u64::try_from(rows::number(row, 8)?).unwrap_or(0)))
-        }))
+        let found = sqlx::query(statement).all(self).await?;
+        Ok(rows::all(&found, "silence", |row| Ok((silence(row)?, u64::try_from(rows::number(row, 8)?).unwrap_or(0)))))
     }
 
     async fn alerts_named(&self, prefix: &str) -> Result<Vec<Alert>, StoreError> {
@@ -137,9 +131,8 @@ impl Desk for SqlStore {
             .bind(prefix)
             .bind(i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX))
             .bind(i64::try_from(ALERTS_OF_A_PREFIX_MAX).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+            .all(self)
+            .await?;
         Ok(rows::all(&found, "alert", rows::alert))
     }
 
@@ -168,9 +161,7 @@ impl Desk for SqlStore {
                     .bind(clean(&ack.by).into_owned())
                     .bind(ack.reason.as_deref().map(|reason| clean(reason).into_owned()))
                     .bind(ack.at.as_millisecond())
-                    .execute(write.on())
-                    .await
-                    .map_err(|error| self.failed(error))?;
+                    .run(self, write.on()).await?;
                 }
                 insert_deliveries(self, &mut write, std::iter::once(deliveries), &HashSet::new()).await?;
                 self.commit(write).await?;
@@ -212,9 +203,7 @@ impl Desk for SqlStore {
                  ORDER BY one.receiver, one.created_at DESC, one.id DESC",
             )
             .bind(alert.as_str())
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+            .all(self).await?;
             let mut of_alert = rows::all(&found, "delivery", |row| {
                 let (receiver, by) = (ReceiverId::new(rows::text(row, 0)?), DeliveryId::new(rows::text(row, 1)?));
                 Ok(Told { alert: alert.clone(), receiver, by })
@@ -226,8 +215,8 @@ impl Desk for SqlStore {
     }
 
     async fn acks(&self) -> Result<HashMap<AlertId, Ack>, StoreError> {
-        let found = sqlx::query("SELECT alert, author, reason, at FROM ack").fetch_all(&self.readers).await;
-        Ok(rows::all(&found.map_err(|error| self.failed(error))?, "ack", acknowledgement).into_iter().collect())
+        let found = sqlx::query("SELECT alert, author, reason, at FROM ack").all(self).await?;
+        Ok(rows::all(&found, "ack", acknowledgement).into_iter().collect())
     }
 
     async fn told_in_group(&self, alert: &AlertId) -> Result<HashSet<AlertId>, StoreError> {
@@ -238,9 +227,8 @@ impl Desk for SqlStore {
                WHERE member.alert = alert.id AND one.alert = $1)",
         )
         .bind(alert.as_str())
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|error| self.failed(error))?;
+        .all(self)
+        .await?;
         found.iter().map(|row| Ok(AlertId::new(rows::text(row, 0)?))).collect()
     }
 
@@ -261,8 +249,8 @@ impl Desk for SqlStore {
         let statement = AssertSqlSafe(format!(
             "SELECT {ACTIONS} FROM action WHERE (at, id) < ($1, $2) ORDER BY at DESC, id DESC LIMIT {limit}"
         ));
-        let found = sqlx::query(statement).bind(at).bind(clean(id).into_owned()).fetch_all(&self.readers).await;
-        Ok(rows::all(&found.map_err(|error| self.failed(error))?, "action", action))
+        let found = sqlx::query(statement).bind(at).bind(clean(id).into_owned()).all(self).await?;
+        Ok(rows::all(&found, "action", action))
     }
 
     async fn closed_between(&self, behind: Timestamp, until: Timestamp) -> Result<Vec<RuleId>, StoreError> {
@@ -272,15 +260,15 @@ impl Desk for SqlStore {
         )
         .bind(behind.as_millisecond())
         .bind(until.as_millisecond())
-        .fetch_all(&self.readers)
-        .await;
-        Ok(rows::all(&found.map_err(|error| self.failed(error))?, "action", |row| rows::text(row, 0).map(RuleId::new)))
+        .all(self)
+        .await?;
+        Ok(rows::all(&found, "action", |row| rows::text(row, 0).map(RuleId::new)))
     }
 
     async fn actions_on_alert(&self, alert: &AlertId) -> Result<Vec<Action>, StoreError> {
         let statement = AssertSqlSafe(format!("SELECT {ACTIONS} FROM action WHERE alert = $1 ORDER BY at, id"));
-        let found = sqlx::query(statement).bind(alert.as_str()).fetch_all(&self.readers).await;
-        Ok(rows::all(&found.map_err(|error| self.failed(error))?, "action", action))
+        let found = sqlx::query(statement).bind(alert.as_str()).all(self).await?;
+        Ok(rows::all(&found, "action", action))
     }
 
     async fn actions_on_deliveries(&self, deliveries: &[DeliveryId]) -> Result<Vec<Action>, StoreError> {
@@ -289,8 +277,8 @@ impl Desk for SqlStore {
             "SELECT {ACTIONS} FROM action WHERE subject IN {} AND kind IN ('retry', 'drop') ORDER BY at, id",
             self.dialect.bound_texts(1)
         ));
-        let found = sqlx::query(statement).bind(to_json(&items)?).fetch_all(&self.readers).await;
-        Ok(rows::all(&found.map_err(|error| self.failed(error))?, "action", action))
+        let found = sqlx::query(statement).bind(to_json(&items)?).all(self).await?;
+        Ok(rows::all(&found, "action", action))
     }
 }
 
@@ -303,9 +291,8 @@ async fn remove_acks(
     for alert in alerts {
         let found = sqlx::query("DELETE FROM ack WHERE alert = $1 RETURNING alert, author, reason, at")
             .bind(alert.as_str())
-            .fetch_all(write.on())
-            .await
-            .map_err(|error| store.failed(error))?;
+            .all_in(store, write.on())
+            .await?;
         removed.extend(rows::all(&found, "ack", acknowledgement));
     }
     Ok(removed)

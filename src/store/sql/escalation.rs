@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
+use super::ask::Ask as _;
 use super::database::{SqlStore, Write};
 use super::insert::bury_late_followers;
 use super::items::{IdItem, StepItem, milliseconds, to_json};
@@ -86,9 +87,8 @@ impl Steps for SqlStore {
             .bind(after.map_or("", |after| after.alert.as_str()))
             .bind(after.map_or(0, |after| i64::from(after.number)))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+            .all(self)
+            .await?;
         let mut due = rows::all(&found, "alert", due_step);
         for step in &mut due {
             step.notified = notified_before(self, &step.alert.id).await?;
@@ -99,12 +99,7 @@ impl Steps for SqlStore {
     async fn next_step(&self, steps: &[RuleStep], after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let statement =
             sqlx::AssertSqlSafe(format!("SELECT MIN({DUE_AT}) FROM ({}) AS ahead WHERE {DUE_AT} > $2", ahead(self)));
-        let row = sqlx::query(statement)
-            .bind(bound(steps)?)
-            .bind(after.as_millisecond())
-            .fetch_one(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+        let row = sqlx::query(statement).bind(bound(steps)?).bind(after.as_millisecond()).one(self).await?;
         rows::optional_instant(&row, 0)
     }
 
@@ -137,11 +132,7 @@ impl Steps for SqlStore {
              ORDER BY escalation.alert, escalation.step DESC, escalation.receiver LIMIT $1",
             rows::alert_columns()
         ));
-        let mut found = sqlx::query(statement)
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+        let mut found = sqlx::query(statement).bind(i64::try_from(limit).unwrap_or(i64::MAX)).all(self).await?;
         if found.is_empty() {
             let owed = sqlx::AssertSqlSafe(format!(
                 "SELECT {}, CAST({FIRST_STEP} AS BIGINT), end_owed.receiver, end_owed.delivery FROM end_owed \
@@ -149,8 +140,8 @@ impl Steps for SqlStore {
                  ORDER BY end_owed.alert, end_owed.receiver LIMIT $1",
                 rows::alert_columns()
             ));
-            let owed = sqlx::query(owed).bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_all(&self.readers).await;
-            found = owed.map_err(|error| self.failed(error))?;
+            let owed = sqlx::query(owed).bind(i64::try_from(limit).unwrap_or(i64::MAX)).all(self).await?;
+            found = owed;
         }
         Ok(rows::all(&found, "alert", |row| {
             Ok(EscalatedEnd {
@@ -177,10 +168,9 @@ impl Steps for SqlStore {
                     )
                     .bind(alert.as_str())
                     .bind(receiver.as_str())
-                    .execute(write.on())
-                    .await
-                    .map_err(|error| self.failed(error))?;
-                    noted += done.rows_affected();
+                    .run(self, write.on())
+                    .await?;
+                    noted += done;
                 }
                 self.commit(write).await?;
                 Ok(noted)
@@ -224,7 +214,7 @@ async fn settle(store: &SqlStore, write: &mut Write, end: &EscalatedEnd) -> Resu
     };
     let statement = statement.bind(end.alert.id.as_str()).bind(end.receiver.as_str());
     let statement = if is_owed { statement } else { statement.bind(i64::from(end.number)) };
-    statement.execute(write.on()).await.map(drop).map_err(|error| store.failed(error))
+    statement.run(store, write.on()).await.map(drop)
 }
 
 fn due_step(row: &AnyRow) -> Result<DueStep, StoreError> {
@@ -253,9 +243,8 @@ async fn notified_before(store: &SqlStore, alert: &AlertId) -> Result<Vec<(Recei
          GROUP BY one.receiver ORDER BY MIN(one.created_at), one.receiver",
     )
     .bind(alert.as_str())
-    .fetch_all(&store.readers)
-    .await
-    .map_err(|error| store.failed(error))?;
+    .all(store)
+    .await?;
     found.iter().map(|row| Ok((ReceiverId::new(rows::text(row, 0)?), rows::number(row, 1)? != 0))).collect()
 }
 
@@ -267,9 +256,8 @@ async fn is_still_due(store: &SqlStore, write: &mut Write, step: &StepTaken) -> 
     )
     .bind(step.alert.as_str())
     .bind(i64::from(step.unless_acked))
-    .fetch_optional(write.on())
-    .await
-    .map_err(|error| store.failed(error))?;
+    .at_most_one_in(store, write.on())
+    .await?;
     Ok(found.is_some())
 }
 
@@ -291,13 +279,12 @@ async fn take_one(
     .bind(delivery.id.as_str())
     .bind(to_json(&step.note)?)
     .bind(now.as_millisecond())
-    .execute(write.on())
-    .await
-    .map_err(|error| store.failed(error))?;
-    if done.rows_affected() > 0 {
+    .run(store, write.on())
+    .await?;
+    if done > 0 {
         insert::add(store, write, std::slice::from_ref(delivery)).await?;
     }
-    Ok(done.rows_affected())
+    Ok(done)
 }
 
 /// Whether the receiver is told of the end anyway: as one of the first who were told, or in another's place.
@@ -306,8 +293,7 @@ async fn knows_of_end(store: &SqlStore, write: &mut Write, end: &EscalatedEnd) -
         sqlx::query("SELECT 1 FROM delivery WHERE alert = $1 AND receiver = $2 AND kind = 'alert.resolved' LIMIT 1")
             .bind(end.alert.id.as_str())
             .bind(end.receiver.as_str())
-            .fetch_optional(write.on())
-            .await
-            .map_err(|error| store.failed(error))?;
+            .at_most_one_in(store, write.on())
+            .await?;
     Ok(found.is_some())
 }

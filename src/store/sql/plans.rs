@@ -360,7 +360,7 @@ fn nothing_that_loops_and_pages_ask_is_left_out() {
         include_str!("../ledger.rs"),
         include_str!("../outbox.rs"),
         include_str!("../own.rs"),
-        include_str!("../tally.rs"),
+        include_str!("../counts.rs"),
         include_str!("../upkeep.rs"),
     ];
     let asked = include_str!("plans/asked.rs");

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::ask::Ask as _;
 use super::database::{SqlStore, Write};
 use super::insert;
 use super::items::InstanceItem;
@@ -34,8 +35,7 @@ pub(super) async fn log_poll(
     .bind(source.as_str())
     .bind(now.as_millisecond())
     .bind(outcome.as_str())
-    .execute(write.on())
-    .await
-    .map_err(|error| store.failed(error))?;
+    .run(store, write.on())
+    .await?;
     Ok(())
 }

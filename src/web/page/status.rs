@@ -11,8 +11,8 @@ use super::action::Done;
 use super::frame::{Page, encoded, shown};
 use crate::limits::{ACTIONS_SHOWN, REPLICA_GONE_AFTER};
 use crate::store::{
-    Archive as _, Counted, Lease, Leases as _, OwnAlerts as _, PollLedger as _, Present, SourceCondition, Standing,
-    Tally as _,
+    Archive as _, Counted, Counts as _, Lease, Leases as _, OwnAlerts as _, PollLedger as _, Present, SourceCondition,
+    Standing,
 };
 use crate::template::display_text;
 use crate::web::fault::Fault;

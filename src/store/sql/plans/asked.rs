@@ -15,6 +15,7 @@ use crate::model::{
 use crate::store::access::Access as _;
 use crate::store::archive::Archive as _;
 use crate::store::board::{Board, Place};
+use crate::store::counts::Counts as _;
 use crate::store::deliveries::Deliveries as _;
 use crate::store::desk::Desk as _;
 use crate::store::digests::{DigestCommit, DigestCursor, Digests as _, Since};
@@ -28,7 +29,6 @@ use crate::store::ledger::{PollCommit, PollLedger};
 use crate::store::outbox::{Hurried, Outbox as _, Settled};
 use crate::store::own::{OwnAlerts as _, OwnCommit};
 use crate::store::sql::database::SqlStore;
-use crate::store::tally::Tally as _;
 use crate::store::upkeep::{KeptRuns, Upkeep as _};
 use crate::template::sample_digest;
 

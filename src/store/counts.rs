@@ -11,7 +11,7 @@ use super::error::StoreError;
 use crate::model::{AlertId, ReceiverId, RuleId, Severity};
 
 /// Counts, and the names that rows bear.
-pub trait Tally: Send + Sync {
+pub trait Counts: Send + Sync {
     /// How many alerts `query` asks for.
     fn count_alerts(&self, query: &AlertQuery) -> impl Future<Output = Result<u64, StoreError>> + Send;
 

@@ -119,8 +119,12 @@ fn episode(
     let (name, repeats): (Box<dyn Fn(u32) -> AlertId + '_>, bool) = match (&candidate.naming, *subject) {
         (Naming::Exactly(id), _) => return memory.ended.why(id).is_none().then(|| (id.clone(), false)),
         (Naming::Run { spans_end, repeats, is_settled }, Subject::Run(run)) => {
-            // An alert that began while the run was under way has gone on over its end.
-            if *is_settled && !spans_end && memory.ended.why(&alert_id(run, &rule.id, true, 1)).is_some() {
+            // An alert that began while the run was under way has gone on over its end, unless the run had left that state
+            // before.
+            let why_under_way = |ordinal| memory.ended.why(&alert_id(run, &rule.id, true, ordinal));
+            let has_gone_on =
+                || (1..=EPISODES_MAX).map_while(why_under_way).last().is_some_and(|why| why != Some(EndReason::Over));
+            if *is_settled && !spans_end && has_gone_on() {
                 return None;
             }
             (Box::new(|ordinal| alert_id(run, &rule.id, *spans_end, ordinal)), *repeats)

@@ -219,6 +219,8 @@ pub const CONFIG_FILES_MAX: usize = 1000;
 /// How often a running program looks whether the rule files have changed. What has changed is taken up once it has stood
 /// still for as long.
 pub const CONFIG_LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long after a sound configuration could not be put in force that is tried again.
+pub const CONFIG_TRY_AGAIN: Duration = Duration::from_secs(60);
 /// Largest calendar file.
 pub const CALENDAR_FILE_BYTES_MAX: usize = 256 << 10;
 /// Longest holiday of a calendar file, in days from its first to its last: a longer one is a slip of the pen.
@@ -355,8 +357,6 @@ pub const ESCALATION_LATE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 pub const ESCALATION_BATCH: usize = 200;
 /// Longest sleep between two looks for alerts that must go further.
 pub const ESCALATION_SLEEP_MAX: Duration = Duration::from_secs(20);
-/// Shortest sleep between two of them.
-pub const ESCALATION_SLEEP_MIN: Duration = Duration::from_millis(200);
 /// Most rounds that the steps of a rule begin anew.
 pub const ESCALATION_ROUNDS_MAX: u32 = 50;
 /// How often a delivery is attempted before its time because its receiver takes other messages, and fails all the same: after

@@ -13,7 +13,7 @@ use nightbell::config::{Config, LoadOptions, RuleFiles};
 use nightbell::model::{Alert, DeliveryState};
 use nightbell::sim::{SimConfig, SimInstance, SimWorkspace};
 use nightbell::store::{Archive as _, Deliveries as _, Mode, SqlStore};
-use nightbell::worker::turn::{Runner, Statuses};
+use nightbell::worker::turn::{Runner, Statuses, Turn as _};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -300,11 +300,27 @@ async fn what_cannot_be_taken_up_is_refused_as_a_whole() {
     std::fs::write(&template, "{{data.nothing}}").unwrap();
     let base = stage.base(STORE, 1, 0).replace("headers", &format!("template: {}, headers", template.display()));
     stage.write("base.yaml", &format!("{base}{RULES}"));
-    refused(running.watch.reload().await, "receiver hook0");
+    let seconds = |seconds: i64| SystemClock.now() + jiff::SignedDuration::from_secs(seconds);
+    let attempts = || running.heard.lock().unwrap().len();
+    running.watch.turn(seconds(0)).await.unwrap();
+    running.watch.turn(seconds(1)).await.unwrap();
+    refused(running.heard.lock().unwrap().last().unwrap().clone(), "receiver hook0");
+    // It is tried again though no rule file changes, not at every look, until it can be put in force.
+    for (after, count) in [(2, 0), (50, 0), (62, 1), (63, 0), (110, 0)] {
+        let before = attempts();
+        running.watch.turn(seconds(after)).await.unwrap();
+        assert_eq!(attempts() - before, count, "{after}");
+    }
+    std::fs::write(&template, "{}").unwrap();
+    running.watch.turn(seconds(130)).await.unwrap();
+    assert_eq!(running.heard.lock().unwrap().last().unwrap().generation, Some(2));
+    let before = attempts();
+    running.watch.turn(seconds(300)).await.unwrap();
+    assert_eq!(attempts(), before, "it is in force");
     // What refers to a file that is gone is wrong, and no earlier version of it can help.
     stage.write("base.yaml", &stage.base(STORE, 1, 0));
     stage.write("rules.yaml", RULES);
-    assert_eq!(running.watch.reload().await.generation, Some(2));
+    assert_eq!(running.watch.reload().await.generation, Some(3));
     std::fs::remove_file(stage.rules().join("base.yaml")).unwrap();
     refused(running.watch.reload().await, "there is no receiver \"hook0\"");
     std::fs::remove_file(stage.rules().join("rules.yaml")).unwrap();

@@ -140,12 +140,12 @@ impl Ledger {
     }
 
     /// Takes out the alerts that a success of a later run of their job ends: one that ended after the alert began and
-    /// after `last_ends`, the last known ends of the alerts' own runs, for one that was made again may have failed again
+    /// after the last known end of the alert's own run, which `last_end` knows, for one that was made again may have failed again
     /// since. `is_meant` says which alerts a later run can end; of several runs the earliest one is named.
     pub fn recover<'a>(
         &mut self,
         succeeded: impl IntoIterator<Item = &'a Instance>,
-        last_ends: &HashMap<InstanceKey, Timestamp>,
+        last_end: impl Fn(&InstanceKey) -> Option<Timestamp>,
         is_meant: impl Fn(&Alert) -> bool,
         now: Timestamp,
     ) -> Vec<Alert> {
@@ -157,8 +157,9 @@ impl Ledger {
         for (job, mut runs) in by_job {
             runs.sort();
             for subject in self.subjects_of(job) {
-                let last_end = last_ends.get(&subject).copied();
-                for alert in self.of_subject(&subject).iter().filter(|alert| is_meant(alert)) {
+                let mut meant = self.of_subject(&subject).iter().filter(|alert| is_meant(alert)).peekable();
+                let last_end = meant.peek().and_then(|_| last_end(&subject));
+                for alert in meant {
                     if let Some(run) = runs.vouching_for(alert, last_end) {
                         let ending = Ending::by_run(EndReason::Recovered, ReasonCode::LaterRun, run, now);
                         recovered.push(end(alert, ending, now));

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::limits::REPLAY_WARM_UP;
 use crate::model::{PollOutcome, PollRecord, Sighting, SourceId};
 use crate::source::SourceSettings;
-use crate::store::{Desk, StoreError, Transition, TransitionLog};
+use crate::store::{Archive, Desk, StoreError, Transition};
 use crate::worker::replay::{Before, Reel, Script};
 
 /// A recorded time.
@@ -38,7 +38,7 @@ pub struct OnRecord {
 ///
 /// # Errors
 /// When the store fails.
-pub async fn recorded<S: Desk + TransitionLog>(
+pub async fn recorded<S: Desk + Archive>(
     store: &S,
     sources: &[SourceSettings],
     since: Timestamp,

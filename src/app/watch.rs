@@ -5,6 +5,9 @@
 //! an edit within one tick of a clock alike. Only what has stood still for a second is looked at, for a file may be
 //! written in pieces. In a directory a file that is broken keeps the last text of it that was in force, so that one team's
 //! slip does not hold up another's; that is tried file by file until what is left is sound together.
+//!
+//! What is sound and could not be put in force is tried again though no file of it changes: the store may answer again by then,
+//! or a template, a key or a certificate that is named there be what it should.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,8 +20,9 @@ use tracing::{error, info, warn};
 
 use super::reload::{ReloadError, Reloader};
 use super::supervisor;
+use crate::clock::is_due;
 use crate::config::{Config, ConfigProblem, Loaded, NoFiles, RuleFile, RuleFiles};
-use crate::limits::CONFIG_LOOK_AGAIN;
+use crate::limits::{CONFIG_LOOK_AGAIN, CONFIG_TRY_AGAIN};
 use crate::worker::turn::{Pace, Turn, TurnError, Turned};
 
 /// What became of an attempt to take up what the files say.
@@ -77,6 +81,10 @@ pub struct RuleWatch {
     asked: AskReload,
     /// Whether somebody has asked, and nothing came of it yet.
     is_owed: bool,
+    /// Whether what was read last is sound and could not be put in force.
+    is_held_up: bool,
+    /// When that is tried again.
+    try_again_at: Option<Timestamp>,
 }
 
 /// What the files come to.
@@ -99,6 +107,8 @@ impl RuleWatch {
             fresh: None,
             asked: AskReload::default(),
             is_owed: false,
+            is_held_up: false,
+            try_again_at: None,
         }
     }
 
@@ -130,6 +140,7 @@ impl RuleWatch {
 
     async fn attempt(&mut self, read: Result<RuleFiles, NoFiles>) -> Attempted {
         let seen = read.clone();
+        self.is_held_up = false;
         let attempted = match read {
             Err(none) => Attempted { problems: vec![none.to_string()], ..Attempted::default() },
             Ok(files) => self.take_up_files(files).await,
@@ -157,6 +168,7 @@ impl RuleWatch {
         let settle = move || settle(files, &in_force, is_directory);
         // Reading many rules takes a while, and the loops need their threads.
         let Ok((sound, problem)) = tokio::task::spawn_blocking(settle).await else {
+            self.is_held_up = true;
             return Attempted { problems: vec!["reading the rule files broke down".into()], ..Attempted::default() };
         };
         let mut problems = problem.map_or_else(Vec::new, |problem| problem.rendered);
@@ -173,6 +185,7 @@ impl RuleWatch {
             }
             Err(ReloadError::Stopped) => Attempted { generation: None, problems, kept: Vec::new() },
             Err(refused) => {
+                self.is_held_up = matches!(refused, ReloadError::App(_));
                 problems.push(format!("error: {refused}"));
                 Attempted { generation: None, problems, kept: Vec::new() }
             }
@@ -194,19 +207,22 @@ impl Turn for RuleWatch {
         Some(Arc::clone(&self.asked.0.1))
     }
 
-    /// Takes up what has changed, and everything when somebody has asked for that.
-    async fn turn(&mut self, _: Timestamp) -> Result<Turned, TurnError> {
+    /// Takes up what has changed, and everything when somebody has asked for that, or when it could not be put in force a while
+    /// ago.
+    async fn turn(&mut self, now: Timestamp) -> Result<Turned, TurnError> {
         // Asked before they are read: who asks meanwhile has changed them since, and is heard at the next turn.
         if self.asked.was_asked() {
             info!("asked to read the rule files again");
             self.is_owed = true;
         }
         let read = self.read().await.ok_or("reading the rule files broke down")?;
-        if !self.is_owed && read == self.seen {
+        let has_changed = read != self.seen;
+        let is_wanted = self.is_owed || self.try_again_at.is_some_and(|at| is_due(at, now, CONFIG_TRY_AGAIN));
+        if !has_changed && !is_wanted {
             self.fresh = None;
             return Ok(Turned::default());
         }
-        if !self.is_owed && self.fresh.as_ref() != Some(&read) {
+        if has_changed && !self.is_owed && self.fresh.as_ref() != Some(&read) {
             // It may still be written to.
             self.fresh = Some(read);
             return Ok(Turned::default());
@@ -214,6 +230,7 @@ impl Turn for RuleWatch {
         self.fresh = None;
         self.take_up(read).await;
         self.is_owed = false;
+        self.try_again_at = self.is_held_up.then(|| now.checked_add(CONFIG_TRY_AGAIN).unwrap_or(now));
         Ok(Turned { done: 1, ..Turned::default() })
     }
 }

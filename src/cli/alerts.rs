@@ -11,7 +11,7 @@ use crate::alert::own;
 use crate::desk::json;
 use crate::model::{Ack, Alert, AlertState, ReceiverId, RuleId, Severity, SourceId};
 use crate::rule::Pattern;
-use crate::store::{AlertQuery, Archive as _, Desk as _, Mode, SqlStore, StoreError, Tally as _};
+use crate::store::{AlertQuery, Archive as _, Counts as _, Desk as _, Mode, SqlStore, StoreError};
 use crate::template::display_text;
 use crate::words::{Language, summary};
 use crate::yaml::closest;

@@ -18,12 +18,13 @@ use super::output::{complain, fail, print};
 use super::place::Desk;
 use crate::app;
 use crate::config::{Config, DigestSettings};
+use crate::digest::message;
 use crate::model::{AttemptOutcome, Content, LabelMatch, Message};
 use crate::notify::{ReceiverSettings, mail_of_digest, plain_mail_of_digest};
 use crate::rule::Matches;
 use crate::schedule::Schedule;
 use crate::store::{Archive as _, Digests as _, Mode, Since, SqlStore};
-use crate::worker::digest::{Asked, Grounds, facts, message};
+use crate::worker::digest::{Asked, Grounds, facts};
 use crate::yaml::closest;
 
 /// How a digest is shown.

@@ -12,7 +12,7 @@ use super::place::Desk;
 use crate::desk::json;
 use crate::model::{SourceId, Status};
 use crate::rule::Pattern;
-use crate::store::{Archive as _, InstanceFilter, Mode, SqlStore, Tally as _};
+use crate::store::{Archive as _, Counts as _, InstanceFilter, Mode, SqlStore};
 use crate::template::display_text;
 use crate::yaml::{closest, duration_text};
 

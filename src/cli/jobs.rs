@@ -7,7 +7,7 @@ use super::ground::{Exit, Failure, Listing, now_of};
 use super::instances::Chosen;
 use super::output::{complain, complain_of_left_out, local, print, table};
 use super::place::Desk;
-use crate::store::{Archive as _, JobHistory, Mode, SqlStore, Tally as _};
+use crate::store::{Archive as _, Counts as _, JobHistory, Mode, SqlStore};
 use crate::template::display_text;
 
 pub(super) async fn jobs(desk: &Desk, chosen: &Chosen, listing: &Listing) -> Result<Exit, Failure> {

@@ -9,7 +9,7 @@ use super::ground::Failure;
 use super::place::Desk;
 use crate::alert::own;
 use crate::limits::NAMES_SHOWN;
-use crate::store::{Archive as _, SqlStore, StoreError, Tally as _};
+use crate::store::{Archive as _, Counts as _, SqlStore, StoreError};
 use crate::yaml::closest;
 
 /// Why there is nothing called `name` among the `known` things.

@@ -14,8 +14,8 @@ use super::replicas::{is_held, living, loops};
 use crate::limits::LAST_GOOD_POLL_SOUGHT;
 use crate::model::{AlertState, PollOutcome, SourceId};
 use crate::store::{
-    AlertQuery, Backlog, Desk as _, Lease, Leases as _, Mode, OwnAlerts as _, Present, ReceiverHealth, SourceCondition,
-    SqlStore, StoreError, Tally as _, TransitionLog as _, Worker,
+    AlertQuery, Archive as _, Backlog, Counts as _, Desk as _, Lease, Leases as _, Mode, OwnAlerts as _, Present,
+    ReceiverHealth, SourceCondition, SqlStore, StoreError, Worker,
 };
 use crate::template::display_text;
 use crate::yaml::duration_text;

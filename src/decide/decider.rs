@@ -172,8 +172,9 @@ impl Decider {
         let is_any_unread = unread().any(|part| *part == Part::AnyRun);
         let jobs: HashSet<&str> =
             unread().filter_map(|part| if let Part::Job(job) = part { Some(job.as_str()) } else { None }).collect();
-        let with_unread_jobs: HashSet<usize> =
-            jobs.into_iter().flat_map(|job| self.rules.matched_by(&self.source, job)).collect();
+        // What an older page showed otherwise was not seen, either.
+        let jobs = jobs.into_iter().chain(self.cache.doubts.jobs(look.now));
+        let with_unread_jobs: HashSet<usize> = jobs.flat_map(|job| self.rules.matched_by(&self.source, job)).collect();
         let is_missed = |kind: &InstanceType| {
             let lasts = covered.lost_sight_of(*kind).map(|since| look.now.duration_since(since).unsigned_abs());
             lasts.is_some_and(|lasts| lasts < LAGGING_MAX)

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::decider::Decider;
-use super::judge::{Bench, Candidate, CandidateSubject, Judged, Naming, last_ends, succeeded};
+use super::judge::{Bench, Candidate, CandidateSubject, Judged, Naming};
 use super::look::Look;
 use super::memory::Memory;
 use super::observe::Observed;
@@ -175,8 +175,7 @@ impl Decider {
         if !judged.ledger.firing().any(|alert| is_row(alert)) {
             return Vec::new();
         }
-        let ends = last_ends(bench.memory, &judged.ledger, &judged.observed);
-        let over = judged.ledger.recover(succeeded(&judged.observed), &ends, is_row, bench.now);
+        let over = judged.recover(bench.memory, is_row, bench.now);
         let rule_of = |alert: &Alert| Some((alert.facts.job.name.clone(), self.rules.index(&alert.rule)?));
         let broken = over.iter().filter_map(rule_of).collect();
         judged.ended.extend(over);

@@ -142,6 +142,25 @@ impl Judged {
         places.get(job).map_or(&[], Vec::as_slice)
     }
 
+    /// Ends the alerts among those that are meant which the success of a later run of their job ends.
+    pub(super) fn recover(&mut self, memory: &Memory, is_meant: impl Fn(&Alert) -> bool, now: Timestamp) -> Vec<Alert> {
+        let mut ledger = std::mem::take(&mut self.ledger);
+        let recovered =
+            ledger.recover(succeeded(&self.observed), |subject| self.last_end(memory, subject), is_meant, now);
+        self.ledger = ledger;
+        recovered
+    }
+
+    /// When the run behind an alert last ended: as it was just seen, or as it is remembered. An end that its source leaves out just
+    /// now is known all the same.
+    fn last_end(&self, memory: &Memory, subject: &InstanceKey) -> Option<Timestamp> {
+        let seen = self.seen(&subject.job, &subject.id).map(|at| &self.observed.runs[at].instance);
+        match seen {
+            Some(run) if run.end_time.is_some() || !run.status.has_ended() => run.end_time,
+            _ => memory.runs.open(subject)?.end_time,
+        }
+    }
+
     /// Ends alerts, and takes them out of what fires.
     pub(super) fn end_where(&mut self, judge: impl FnMut(&Alert) -> Option<Alert>) {
         let ended = self.ledger.end_where(judge);
@@ -420,34 +439,8 @@ pub(super) fn recovers_by_later_run(alert: &Alert, rules: &RuleSet) -> bool {
     }
 }
 
-/// The runs that were seen and did their work. One whose end is known and left out just now says nothing of when that was.
+/// The runs that were seen and did their work.
 pub(super) fn succeeded(observed: &Observed) -> impl Iterator<Item = &Instance> {
-    let leaves_out = |seen: &&Seen| {
-        let known = seen.before.filter(|before| before.status == seen.instance.status);
-        seen.instance.end_time.is_none() && known.is_some_and(|before| before.end_time.is_some())
-    };
-    let runs = observed.runs.iter().filter(move |seen| !leaves_out(seen)).map(|seen| &seen.instance);
+    let runs = observed.runs.iter().map(|seen| &seen.instance);
     runs.filter(|run| matches!(run.status, Status::Success | Status::ForcedSuccess))
-}
-
-/// When each run behind an alert that fires last ended: as it was just seen, or as it is remembered.
-pub(super) fn last_ends(memory: &Memory, ledger: &Ledger, observed: &Observed) -> HashMap<InstanceKey, Timestamp> {
-    let remembered = ledger.firing().filter_map(|alert| {
-        let key = alert.facts.subject();
-        let end = memory.runs.open(&key)?.end_time?;
-        Some((key, end))
-    });
-    let mut ends: HashMap<InstanceKey, Timestamp> = remembered.collect();
-    for run in observed.runs.iter().map(|seen| &seen.instance).filter(|run| ledger.concerns(&run.job.name)) {
-        let key = run.key();
-        if ledger.concerns_subject(&key) {
-            match run.end_time {
-                Some(end) => drop(ends.insert(key, end)),
-                // An end that its source leaves out just now is known all the same.
-                None if run.status.has_ended() => {}
-                None => drop(ends.remove(&key)),
-            }
-        }
-    }
-    ends
 }

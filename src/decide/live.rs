@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::decider::Decider;
 use super::episodes::Episodes;
-use super::judge::{Candidate, CandidateSubject, Judged, Naming, last_ends, recovers_by_later_run, succeeded};
+use super::judge::{Candidate, CandidateSubject, Judged, Naming, recovers_by_later_run};
 use super::look::Look;
 use super::memory::Memory;
 use crate::alert::identity::{alert_id, job_alert_id, readdressed_alert_id};
@@ -50,9 +50,8 @@ impl Decider {
             }
             fired.push(alert);
         }
-        let ends = last_ends(memory, &judged.ledger, &judged.observed);
         let is_meant = |alert: &Alert| recovers_by_later_run(alert, &self.rules);
-        let recovered = judged.ledger.recover(succeeded(&judged.observed), &ends, is_meant, look.now);
+        let recovered = judged.recover(memory, is_meant, look.now);
         judged.ended.extend(recovered);
         let Judged { observed, is_stirred, unseen, ledger, ended, continued, overdue, .. } = judged;
         let mut episodes = Episodes { ledger, fired, ended: Vec::new(), continued, overdue };
@@ -120,8 +119,12 @@ fn episode(
     let (name, repeats): (Box<dyn Fn(u32) -> AlertId + '_>, bool) = match (&candidate.naming, *subject) {
         (Naming::Exactly(id), _) => return memory.ended.why(id).is_none().then(|| (id.clone(), false)),
         (Naming::Run { spans_end, repeats, is_settled }, Subject::Run(run)) => {
-            // An alert that began while the run was under way has gone on over its end.
-            if *is_settled && !spans_end && memory.ended.why(&alert_id(run, &rule.id, true, 1)).is_some() {
+            // An alert that began while the run was under way has gone on over its end, unless the run had left that state
+            // before.
+            let why_under_way = |ordinal| memory.ended.why(&alert_id(run, &rule.id, true, ordinal));
+            let has_gone_on =
+                || (1..=EPISODES_MAX).map_while(why_under_way).last().is_some_and(|why| why != Some(EndReason::Over));
+            if *is_settled && !spans_end && has_gone_on() {
                 return None;
             }
             (Box::new(|ordinal| alert_id(run, &rule.id, *spans_end, ordinal)), *repeats)

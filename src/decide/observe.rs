@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use jiff::{SignedDuration, Timestamp};
 
 use super::memory::{Memory, Recalled};
-use crate::limits::{STALE_BELIEVED_AFTER, STALE_SEEN_MIN};
+use crate::limits::{LAGGING_MAX, STALE_BELIEVED_AFTER, STALE_SEEN_MIN};
 use crate::model::{Coverage, Instance, InstanceKey, Snapshot, Status};
 
 /// What a poll saw.
@@ -37,6 +37,14 @@ pub struct Seen {
 /// under way that goes on being shown so is the truth after all: the source has corrected its start.
 #[derive(Debug, Clone, Default)]
 pub struct Doubts(HashMap<InstanceKey, (Snapshot, Timestamp, u32)>);
+
+impl Doubts {
+    /// The jobs of the runs that were left out of the last look for that, but for those which look so for long.
+    pub(super) fn jobs(&self, now: Timestamp) -> impl Iterator<Item = &str> {
+        let is_recent = move |since: Timestamp| now.duration_since(since).unsigned_abs() < LAGGING_MAX;
+        self.0.iter().filter(move |(_, (_, since, _))| is_recent(*since)).map(|(key, _)| key.job.as_str())
+    }
+}
 
 /// What is to be asked of the store before a listing can be held against the memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -110,8 +118,8 @@ pub fn observe(
                 continue;
             }
         }
-        if let Some(end) = before.and_then(|before| known_end(&before, &state)) {
-            instance.end_time = Some(end);
+        if let Some(times) = before.and_then(|before| known_times(&before, &state)) {
+            (instance.start_time, instance.end_time) = times;
             has_changed = before.is_none_or(|before| !before.is_same(&instance.snapshot()));
         }
         let is_known = || memory.runs.knows_job(&instance.job.name);
@@ -131,13 +139,17 @@ pub(super) fn may_be_same_end(known: Option<Timestamp>, shown: Option<Timestamp>
     known.zip(shown).is_none_or(|(known, shown)| shown.duration_since(known).abs() < CORRECTION_MAX)
 }
 
-/// The end that is known of a run which is over as it was, where its source leaves it out just now or corrects it: the run keeps
-/// it, so that its alerts keep their names, and what came after it came after it still.
-fn known_end(before: &Snapshot, new: &Snapshot) -> Option<Timestamp> {
-    let is_as_it_was = before.status == new.status && new.status.has_ended() && before.start_time == new.start_time;
-    before
-        .end_time
-        .filter(|_| is_as_it_was && before.end_time != new.end_time && may_be_same_end(before.end_time, new.end_time))
+/// The start and the end that are known of a run which is over as it was, where its source leaves one out just now or corrects the
+/// end: the run keeps them, so that its alerts keep their names, and what came after it came after it still. Only a run that began
+/// later is another try, or one that ended much later.
+fn known_times(before: &Snapshot, new: &Snapshot) -> Option<(Option<Timestamp>, Option<Timestamp>)> {
+    let began_later = before.start_time.zip(new.start_time).is_some_and(|(known, shown)| shown > known);
+    let leaves_out = new.start_time.is_none() || new.end_time.is_none();
+    let is_same_try = before.start_time == new.start_time || leaves_out && !began_later;
+    let is_as_it_was = before.status == new.status && new.status.has_ended() && before.end_time.is_some();
+    let times = (new.start_time.or(before.start_time), before.end_time);
+    let is_otherwise = times != (new.start_time, new.end_time);
+    (is_as_it_was && is_same_try && is_otherwise && may_be_same_end(before.end_time, new.end_time)).then_some(times)
 }
 
 /// Whether a state is older than what is known of the run.

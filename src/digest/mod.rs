@@ -25,3 +25,12 @@ pub use rows::{
 };
 pub use tally::{FailedRun, Tally};
 pub use verdict::is_complete;
+
+use jiff::Timestamp;
+
+use crate::model::{DigestFacts, Message, MessageData, MessageKind};
+
+/// The message that brings a digest.
+pub fn message(facts: DigestFacts, now: Timestamp) -> Message {
+    Message { kind: MessageKind::Digest, timestamp: now, data: MessageData::Digest(Box::new(facts)) }
+}

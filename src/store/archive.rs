@@ -1,4 +1,5 @@
-//! What is stored, as the commands show it: sources, jobs, instances, alerts.
+//! What is stored, as the commands show it: sources, jobs, instances, alerts. And the log of transitions: which states of runs polls
+//! have seen, and when they polled.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -6,9 +7,9 @@ use std::future::Future;
 use jiff::Timestamp;
 
 use super::error::StoreError;
-use crate::model::{Alert, AlertState, Instance, ReceiverId, RuleId, Severity, SourceId, Status};
+use crate::model::{Alert, AlertState, Instance, PollRecord, ReceiverId, RuleId, Severity, SourceId, Status};
 
-/// What is stored, as the commands show it.
+/// What is stored, as the commands show it, and what changed when, as polls saw it.
 pub trait Archive: Send + Sync {
     /// How each source fared at its last poll.
     fn sources(&self) -> impl Future<Output = Result<Vec<SourceCondition>, StoreError>> + Send;
@@ -43,6 +44,38 @@ pub trait Archive: Send + Sync {
 
     /// The messages that were made since then, the oldest first: what was merged counts with the message that tells it.
     fn messages(&self, since: Timestamp) -> impl Future<Output = Result<Vec<MessageRecord>, StoreError>> + Send;
+
+    /// The states in which polls saw one run, the oldest first.
+    fn transitions(
+        &self,
+        source: &SourceId,
+        job: &str,
+        id: &str,
+    ) -> impl Future<Output = Result<Vec<Transition>, StoreError>> + Send;
+
+    /// The states that polls of a source saw first between `from` and `until`, both included, in the order in which they
+    /// were committed.
+    fn transitions_between(
+        &self,
+        source: &SourceId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Transition>, StoreError>> + Send;
+
+    /// How each run of a source was last seen before `before`, by job and id.
+    fn states_before(
+        &self,
+        source: &SourceId,
+        before: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Transition>, StoreError>> + Send;
+
+    /// The looks at a source between `from` and `until`, both included, the earliest first.
+    fn polls_between(
+        &self,
+        source: &SourceId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<Vec<PollRecord>, StoreError>> + Send;
 }
 
 /// Which instances to look at.
@@ -141,4 +174,13 @@ pub struct Telling {
     pub receivers: Vec<ReceiverId>,
     /// When.
     pub at: Timestamp,
+}
+
+/// One state of a run, as a poll first saw it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transition {
+    /// When the poll began that saw it.
+    pub seen_at: Timestamp,
+    /// The run from then on. Why it failed, in the source's words, is not kept here.
+    pub instance: Instance,
 }

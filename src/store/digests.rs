@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::error::StoreError;
 use crate::digest::Tally;
-use crate::model::Notification;
+use crate::model::{DigestFacts, Notification};
 
 /// What digests read and move.
 pub trait Digests: Send + Sync {
@@ -59,6 +59,8 @@ pub struct DigestCommit {
     pub from: DigestCursor,
     /// Where it stands now.
     pub to: DigestCursor,
+    /// What it says, which is kept beside each delivery.
+    pub facts: DigestFacts,
     /// One for each receiver.
     pub deliveries: Vec<Notification>,
 }

@@ -10,7 +10,8 @@ use crate::model::{AlertId, DueStep, EscalatedEnd, ReceiverId, RuleStep, StepTak
 /// The later steps of rules.
 pub trait Steps: Send + Sync {
     /// The alerts that fire, were told, and have come to one of these steps between `within.0` and `within.1`; those that
-    /// were acknowledged only where the step does not mind. At most `limit`, the longest due first, beginning after one.
+    /// were acknowledged only where the step does not mind. A step whose receivers are all gone since it was taken is due anew,
+    /// ten minutes later. At most `limit`, the longest due first, beginning after one.
     fn due_steps(
         &self,
         steps: &[RuleStep],

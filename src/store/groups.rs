@@ -6,7 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::error::StoreError;
-use crate::model::{Alert, AlertFacts, DeliveryId, DueGroup, GroupPlace, Mergeable, Notification, Queued, ReceiverId};
+use crate::model::{
+    Alert, AlertFacts, DeliveryId, DigestFacts, DueGroup, GroupPlace, Mergeable, Notification, Queued, ReceiverId,
+};
 
 /// What is sent together.
 pub trait Groups: Send + Sync {
@@ -45,6 +47,9 @@ pub trait Groups: Send + Sync {
 
     /// What the alert of a delivery is now; none where it has none that can be read.
     fn facts_of(&self, delivery: &DeliveryId) -> impl Future<Output = Result<Option<AlertFacts>, StoreError>> + Send;
+
+    /// What a digest says that is sent by this delivery; none of any other, and of one that an older version made.
+    fn digest_of(&self, delivery: &DeliveryId) -> impl Future<Output = Result<Option<DigestFacts>, StoreError>> + Send;
 
     /// What the alerts are now whose beginnings a message tells together; nothing of a message about one.
     fn told_by(&self, group: &DeliveryId) -> impl Future<Output = Result<Vec<AlertFacts>, StoreError>> + Send;

@@ -3,7 +3,7 @@
 
 use crate::desk::{self, Closing, Wrong, check_silence, one_line};
 use crate::model::{Ack, Action, Alert, AlertState, DeliveryId, SilenceId, SourceId};
-use crate::store::{Actions as _, Board as _, DeadLetters, Deliveries as _, Desk as _, NewSilence};
+use crate::store::{Board as _, DeadLetters, Deliveries as _, Desk as _, NewSilence};
 
 use super::fault::Fault;
 use super::sight::Sight;

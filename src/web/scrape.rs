@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::limits::WEB_SCRAPE_STORE_TIME_MAX;
 use crate::metrics::{Label, Labels};
 use crate::rule::Rule;
-use crate::store::{Archive as _, Counted, Gauges as _, SourceCondition};
+use crate::store::{Archive as _, Counted, Counts as _, SourceCondition};
 use crate::worker::turn::Status;
 use crate::worker::{deliver, digest, escalation, fallback, heartbeat, housekeeping, own, poll, remind, unwatched};
 

@@ -26,9 +26,7 @@ use crate::model::{
 };
 use crate::notify::ReceiverSettings;
 use crate::rule::Rule;
-use crate::store::{
-    Actions as _, AlertAsk, Board as _, Deliveries as _, DeliveryAsk, DeliveryRecord, Desk as _, Gauges as _, Place,
-};
+use crate::store::{AlertAsk, Board as _, Counts as _, Deliveries as _, DeliveryAsk, DeliveryRecord, Desk as _, Place};
 use crate::words::Saying;
 use crate::worker::deliver::receiver_of;
 use crate::worker::lease::POLL;

@@ -15,11 +15,11 @@ use super::pending::Receivers;
 use super::poll::is_silent;
 use super::turn::{Pace, Turn, TurnError, Turned};
 use crate::config::{Config, DigestSettings};
-use crate::digest::{DuePeriod, Limits, Selects, Tally, due};
+use crate::digest::{DuePeriod, Limits, Selects, Tally, due, message};
 use crate::limits::DIGEST_WAIT_MAX;
 use crate::model::{
-    DigestFacts, DigestPart, GapCause, GapPart, InstanceType, Labels, Message, MessageData, MessageKind, Notification,
-    PeriodPart, RuleId, Severity, SourceId, joined_labels,
+    DigestFacts, DigestPart, GapCause, GapPart, InstanceType, Labels, Notification, PeriodPart, RuleId, Severity,
+    SourceId, joined_labels,
 };
 use crate::rule::{Condition, MatchCache, Recovers, Rule, RuleSet, RuleSetError};
 use crate::schedule::Schedule;
@@ -151,11 +151,6 @@ fn selects(settings: &DigestSettings, grounds: &Grounds) -> Result<Selects, Rule
     }))
 }
 
-/// The message that brings a digest.
-pub fn message(facts: DigestFacts, now: Timestamp) -> Message {
-    Message { kind: MessageKind::Digest, timestamp: now, data: MessageData::Digest(Box::new(facts)) }
-}
-
 /// Makes the digests of a configuration.
 pub struct Digester<S> {
     /// The digests.
@@ -241,13 +236,13 @@ impl<S: Archive + Digests> Digester<S> {
         let asked = Asked { since, from, due: Some(due) };
         let (facts, sequence) = facts(&*self.store, settings, &self.grounds, &asked, now).await?;
         let summary = facts.verdict.summary.clone();
-        let message = message(facts, now);
+        let message = message(facts.clone(), now);
         let spread = if is_spread { settings.spread } else { Duration::ZERO };
         let receivers = settings.notify.iter().filter_map(|receiver| self.receivers.get(receiver));
         let deliveries: Vec<Notification> =
             receivers.map(|receiver| receiver.digest(&settings.name, &message, sequence, spread, now)).collect();
         let to = DigestCursor { sequence, made_at: now, due_at: due.at };
-        let commit = DigestCommit { name: settings.name.clone(), from: cursor, to, deliveries };
+        let commit = DigestCommit { name: settings.name.clone(), from: cursor, to, facts, deliveries };
         self.store.commit_digest(&commit).await?;
         info!(digest = settings.name, missed = due.missed, "made a digest: {summary}");
         self.receivers.wake(commit.deliveries.iter().map(|delivery| &delivery.receiver));

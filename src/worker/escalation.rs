@@ -2,7 +2,8 @@
 //!
 //! It looks into the store for alerts that have come to a later step of their rule's `notify`, renders each anew with a
 //! line that says who was told before, how long ago, and whether anybody is on it, and commits delivery and step together:
-//! a restart or a kill repeats nothing. Time counts from the first telling, so that an alert that was held back begins to
+//! a restart or a kill repeats nothing. Where all whom a step went to are gone from the configuration, renamed perhaps, it goes to
+//! whom the step names now, ten minutes later, as an alert does whose first receivers are gone. Time counts from the first telling, so that an alert that was held back begins to
 //! count when it is told, and a deadline that is told a second time does not begin anew. While a silence or a mute window
 //! concerns the alert, the step waits. When the alert ends, those to whom it went hear of that.
 //!

@@ -20,7 +20,7 @@ use crate::alert::unwatched;
 use crate::limits::{CLOSED_COUNTED_AFTER, UNWATCHED_LOOK};
 use crate::metrics::Metrics;
 use crate::model::{Alert, AlertState, EndReason, MessageKind, Notification, SourceId};
-use crate::store::{Actions, OwnAlerts, OwnCommit, StoreError};
+use crate::store::{Desk, OwnAlerts, OwnCommit, StoreError};
 
 /// By what name its status is known.
 pub const NAME: &str = "unwatched";
@@ -36,7 +36,7 @@ pub struct Unwatched<S> {
     counted_until: Option<Timestamp>,
 }
 
-impl<S: OwnAlerts + Actions> Unwatched<S> {
+impl<S: OwnAlerts + Desk> Unwatched<S> {
     /// A loop over `store` where there are these sources and receivers; alerts that end are counted in `metrics`.
     pub fn new(store: Arc<S>, sources: Vec<SourceId>, receivers: Arc<Receivers>, metrics: Metrics) -> Unwatched<S> {
         Unwatched { store, sources, receivers, metrics, counted_until: None }
@@ -83,7 +83,7 @@ impl<S: OwnAlerts + Actions> Unwatched<S> {
     }
 }
 
-impl<S: OwnAlerts + Actions> Turn for Unwatched<S> {
+impl<S: OwnAlerts + Desk> Turn for Unwatched<S> {
     fn name(&self) -> &'static str {
         NAME
     }

@@ -220,3 +220,62 @@ fn a_catch_up_in_slices_tells_each_failure_once() {
     assert_eq!(told.len(), 71, "{told:?}");
     assert_eq!(night.known.memory.covered.caught_up, None);
 }
+
+/// A replica that is a page behind answers the first look of a new rule: the rule has yet to look at what was left out for that.
+#[test]
+fn a_new_rule_that_meets_an_older_page_first_has_yet_to_look() {
+    let mut night = Night::new("  other: { match: { job: none }, when: { status: [fail] }, notify: [hook] }\n");
+    let running = night.began("1", Status::Running, 30);
+    night.poll([running.clone()]);
+    night.pass(1);
+    let failed = Instance { status: Status::Fail, end_time: Some(night.now), ..running.clone() };
+    assert!(night.poll([failed.clone()]).is_empty());
+    night.pass(1);
+    night.rules("  failed: { when: { status: [fail] }, notify: [hook] }\n");
+    assert!(night.poll([running]).is_empty(), "it is an older page");
+    night.pass(1);
+    assert_eq!(night.poll([failed]), ["failed etl/1 firing"]);
+}
+
+/// What is over keeps the times that are known of it while its source leaves them out: the next page shows nothing new, also where the
+/// start was corrected before.
+#[test]
+fn a_page_that_leaves_out_both_times_of_what_is_over_tells_nothing_and_neither_does_the_next() {
+    let mut night = Night::new("  long: { when: { duration: 45m }, notify: [hook] }\n");
+    let running = night.began("1", Status::Running, 50);
+    assert_eq!(night.poll([running.clone()]), ["long etl/1 firing"]);
+    night.pass(1);
+    let began = running.start_time.map(|start| start - SignedDuration::from_secs(20));
+    let over = Instance { status: Status::Success, start_time: began, end_time: Some(night.now), ..running };
+    assert_eq!(night.poll([over.clone()]), ["long etl/1 over over"]);
+    let less = Instance { start_time: None, end_time: None, ..over.clone() };
+    for page in [less.clone(), over.clone(), less, over] {
+        night.pass(1);
+        assert!(night.poll([page]).is_empty());
+        night.restart();
+    }
+}
+
+/// A run is held up by an exception, goes on, and fails while its rule is away for a moment: that failure is another one.
+#[test]
+fn a_failure_after_an_exception_that_is_over_is_told_by_a_rule_that_was_away() {
+    const BAD: &str = "  failed: { when: { status: [fail, running-exception] }, notify: [hook] }\n";
+    let mut night = Night::new(BAD);
+    let running = night.began("1", Status::Running, 30);
+    let held_up = Instance { status: Status::RunningException, ..running.clone() };
+    assert_eq!(night.poll([held_up]), ["failed etl/1 firing"]);
+    night.pass(1);
+    assert_eq!(night.poll([running.clone()]), ["failed etl/1 over over"]);
+    night.pass(1);
+    night.rules("  other: { match: { job: none }, when: { status: [fail] }, notify: [hook] }\n");
+    let failed = Instance { status: Status::Fail, end_time: Some(night.now), ..running };
+    assert!(night.poll([failed.clone()]).is_empty());
+    night.pass(1);
+    night.rules(BAD);
+    for told in [vec!["failed etl/1 firing"], vec![]] {
+        assert_eq!(night.poll([failed.clone()]), told);
+        night.rules(&format!(
+            "{BAD}  other: {{ match: {{ job: none }}, when: {{ status: [fail] }}, notify: [hook] }}\n"
+        ));
+    }
+}

@@ -2,16 +2,16 @@
 //! reason; and what was not read is neither missed nor counted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use nightbell::decide::Decided;
 use nightbell::model::{Alert, AlertId, Concerns, Instance, MessageKind, Silence, SilenceId, Status, Suppression};
 
 use super::Night;
-use super::lives::{Chance, STEPS, Told, Truth, check_told, seeds, tell, unread};
+use super::lives::{Chance, LIVES, Told, Truth, check_told, is_one_life, seeds, steps, tell, unread};
 use crate::poll::world::run;
 
-const LIVES: u64 = 2_000;
 const QUIET: &str = "  failed: { match: { job: \"etl*\" }, when: { status: [fail, running-exception] }, notify: [hook, mail] }\n\
      \u{20} slow: { match: { job: \"etl*\" }, when: { status: [running], duration: 30m }, notify: [hook] }\n\
      \u{20} long: { match: { job: \"etl*\" }, when: { duration: 45m }, notify: [hook] }\n\
@@ -34,8 +34,8 @@ fn silenced(chance: &mut Chance, id: i64, now: Timestamp) -> Silence {
     }
 }
 
-fn firing(night: &Night) -> Vec<Alert> {
-    night.known.memory.firing.firing().map(|alert| (**alert).clone()).collect()
+fn firing(night: &Night) -> Vec<Arc<Alert>> {
+    night.known.memory.firing.firing().cloned().collect()
 }
 
 /// Whether it is told and fires, and so holds back what is slow of the same job.
@@ -44,7 +44,13 @@ fn is_upstream(alert: &Alert, of: &Alert) -> bool {
 }
 
 /// That what holds back an alert does so now. `around` is what fires, what fired before the look, and what began in it.
-fn check_holder(by: &Suppression, alert: &Alert, around: &[Alert], (night, begins): (&Night, Timestamp), seed: u64) {
+fn check_holder(
+    by: &Suppression,
+    alert: &Alert,
+    around: &[Arc<Alert>],
+    (night, begins): (&Night, Timestamp),
+    seed: u64,
+) {
     let job = alert.facts.job.name.as_str();
     let holds = match by {
         Suppression::TooManyEpisodes => false,
@@ -65,7 +71,7 @@ fn check_holder(by: &Suppression, alert: &Alert, around: &[Alert], (night, begin
 /// That whatever fires was told, or is held back by something that holds. `before` is what fired before the look. Returns by what.
 fn check_reasons(
     night: &Night,
-    (told, before, decided): (&Told, &[Alert], &Decided),
+    (told, before, decided): (&Told, &[Arc<Alert>], &Decided),
     begins: Timestamp,
     seed: u64,
 ) -> Vec<Suppression> {
@@ -75,7 +81,7 @@ fn check_reasons(
         of_alert.into_iter().any(|(kind, _)| *kind == MessageKind::AlertFiring)
     };
     let held: Vec<(&Alert, &Suppression)> =
-        now.iter().filter_map(|alert| Some((alert, alert.suppressed_by.as_ref()?))).collect();
+        now.iter().filter_map(|alert| Some((&**alert, alert.suppressed_by.as_ref()?))).collect();
     for alert in &now {
         let is_held = alert.suppressed_by.is_some();
         assert_ne!(was_told(&alert.id), is_held, "seed {seed}: neither told nor held back, or both: {alert:?}");
@@ -85,9 +91,8 @@ fn check_reasons(
             assert!(is_free, "seed {seed}: not held back: {alert:?}");
         }
     }
-    let begun = decided.fired.iter().map(|alert| (**alert).clone());
     // What was held back itself until now and is told in this look holds back, too.
-    let around: Vec<Alert> = now.iter().chain(before).cloned().chain(begun).collect();
+    let around: Vec<Arc<Alert>> = now.iter().chain(before).chain(&decided.fired).cloned().collect();
     held.iter().for_each(|(alert, by)| check_holder(by, alert, &around, (night, begins), seed));
     held.into_iter().map(|(_, by)| by.clone()).collect()
 }
@@ -98,13 +103,13 @@ fn whatever_fires_was_told_or_is_held_back_by_something_that_holds() {
     for seed in seeds(LIVES) {
         let mut chance = Chance(seed);
         let (mut night, mut told) = (Night::new_from(QUIET), Told::new());
-        let (mut truth, begins) = (Truth::new(night.now), night.now);
+        let (mut truth, begins) = (Truth::under_way(&mut chance, night.now), night.now);
         if chance.below(3) == 0 {
             let [start, end] = [85, 75].map(|before| Some(begins - SignedDuration::from_mins(before)));
             let first = truth.0[0].clone();
             truth.0[0] = Instance { status: Status::Fail, start_time: start, end_time: end, ..first };
         }
-        for step in 0..STEPS {
+        for step in 0..steps(&mut chance) {
             night.pass(1 + chance.below(12) as i64);
             let before = firing(&night);
             match chance.below(8) {
@@ -132,12 +137,8 @@ fn whatever_fires_was_told_or_is_held_back_by_something_that_holds() {
         }
         check_told(&told, seed);
     }
-    if std::env::var_os("NIGHTBELL_TEST_LIFE").is_none() {
-        assert!(
-            held.len() == 4 && held.values().all(|count| *count > 20),
-            "each of them holds something back: {held:?}"
-        );
-    }
+    let is_each = held.len() == 4 && held.values().all(|count| *count > 200);
+    assert!(is_each || is_one_life(), "each of them holds something back: {held:?}");
 }
 
 /// The times at which runs of a job were planned, or started.
@@ -158,10 +159,10 @@ fn a_run_is_missed_when_none_came_and_that_was_read() {
     for seed in seeds(LIVES) {
         let mut chance = Chance(seed);
         let (mut night, mut told) = (Night::new_from(EXPECTING), Told::new());
-        let mut truth = Truth::new(night.now);
+        let mut truth = Truth::under_way(&mut chance, night.now);
         let mut seen: BTreeSet<Timestamp> = BTreeSet::new();
-        for _ in 0..2 * STEPS {
-            night.pass(1 + chance.below(12) as i64);
+        for _ in 0..3 + steps(&mut chance) {
+            night.pass(1 + chance.below(20) as i64);
             match chance.below(9) {
                 0..=2 => truth.go_on(&mut chance, night.now),
                 3 => {
@@ -215,5 +216,5 @@ fn a_run_is_missed_when_none_came_and_that_was_read() {
         }
         check_told(&told, seed);
     }
-    assert!(missed > 0, "none was missed");
+    assert!(missed > 1_000 || is_one_life(), "{missed} were missed");
 }

@@ -9,7 +9,7 @@ mod lives;
 mod speed;
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
 use nightbell::config::Config;
@@ -21,7 +21,7 @@ use crate::sample::at;
 
 /// A source over a night, and what is decided about it.
 pub(super) struct Night {
-    config: Config,
+    config: Arc<Config>,
     pub(super) decider: Decider,
     pub(super) known: InMemory,
     pub(super) now: Timestamp,
@@ -31,15 +31,15 @@ pub(super) struct Night {
 
 impl Night {
     pub(super) fn new(rules: &str) -> Night {
-        let config = configuration(rules);
-        let decider = config.decider(&config.sources[0], None);
-        let lookback = SignedDuration::from_hours(24);
-        Night { config, decider, known: InMemory::default(), now: at(0), lookback, scope: String::new() }
+        Night::of(Arc::new(configuration(rules)))
     }
 
     /// The same, of rules that were read before: reading them takes longer than a life.
     pub(super) fn new_from(rules: &'static str) -> Night {
-        let config = read_once(rules);
+        Night::of(read_once(rules))
+    }
+
+    fn of(config: Arc<Config>) -> Night {
         let decider = config.decider(&config.sources[0], None);
         let lookback = SignedDuration::from_hours(24);
         Night { config, decider, known: InMemory::default(), now: at(0), lookback, scope: String::new() }
@@ -56,7 +56,7 @@ impl Night {
 
     /// The program starts anew with other rules.
     pub(super) fn rules(&mut self, rules: &str) {
-        self.config = configuration(rules);
+        self.config = Arc::new(configuration(rules));
         self.decider = self.config.decider(&self.config.sources[0], None);
     }
 
@@ -137,9 +137,9 @@ impl Night {
     }
 }
 
-fn read_once(rules: &'static str) -> Config {
-    static READ: Mutex<BTreeMap<&str, Config>> = Mutex::new(BTreeMap::new());
-    READ.lock().unwrap().entry(rules).or_insert_with(|| configuration(rules)).clone()
+fn read_once(rules: &'static str) -> Arc<Config> {
+    static READ: Mutex<BTreeMap<&str, Arc<Config>>> = Mutex::new(BTreeMap::new());
+    Arc::clone(READ.lock().unwrap().entry(rules).or_insert_with(|| Arc::new(configuration(rules))))
 }
 
 fn subject(alert: &Alert) -> String {

@@ -9,7 +9,11 @@ use nightbell::config::{Config, LoadOptions};
 use nightbell::limits::RATE_MINUTE;
 use nightbell::model::{AlertId, Content, Delivery, DeliveryId, DeliveryState, MessageKind, Notification, Severity};
 use nightbell::notify::{Rate, ReceiverSettings, Renderer};
-use nightbell::store::{Deliveries as _, Groups as _, Outbox as _, PollCommit, PollLedger as _, Upkeep as _};
+use nightbell::store::{
+    Deliveries as _, DigestCommit, DigestCursor, Digests as _, Groups as _, Outbox as _, PollCommit, PollLedger as _,
+    Upkeep as _,
+};
+use nightbell::template::sample_digest;
 use nightbell::worker::budget::Budget;
 
 use super::super::sample::{Place, alert, at, commit, delivery, resolution};
@@ -382,15 +386,22 @@ async fn what_was_rendered_for_another_kind_is_rendered_again() {
     let of_slack = |one: Notification| Notification { rendered_for: Some("slack".into()), ..one };
     let alert = numbered(1, 1, Severity::Error).remove(0);
     let mut deliveries = vec![of_slack(world.pending(&alert, MessageKind::AlertFiring))];
-    deliveries.push(of_slack(Notification { kind: MessageKind::Digest, ..delivery("digest", "pager") }));
+    let digest = |id| of_slack(Notification { kind: MessageKind::Digest, ..delivery(id, "pager") });
+    // One of an older version, which kept no facts of it.
+    deliveries.push(digest("old"));
     world.commit(PollCommit { fired: vec![alert], deliveries, ..commit(0) }).await;
-    assert_eq!(world.pass(0).await.attempted, 2);
+    let from = world.store.begin_digest("daily", at(0)).await.unwrap();
+    let to = DigestCursor { sequence: from.sequence + 1, ..from };
+    let facts = sample_digest(at(0)).digest().cloned().unwrap();
+    let made = DigestCommit { name: "daily".into(), from, to, facts, deliveries: vec![digest("new")] };
+    world.store.commit_digest(&made).await.unwrap();
+    assert_eq!(world.pass(0).await.attempted, 3);
     let mail = flood_mail(&world);
     let renderer = Arc::new(Renderer::open(&mail).unwrap());
     let sink = Sink::new(|_, _| OK).await;
     let mut lane = lane_to("pager", &world.store, Hook::new(&sink.url, 1), &world.clock)
         .within(Budget::unlimited(), Arc::clone(&renderer));
-    assert_eq!(lane.attempt_due(at(60)).await.unwrap().delivered, 1);
+    assert_eq!(lane.attempt_due(at(60)).await.unwrap().delivered, 2);
     let all = world.store.deliveries(10).await.unwrap();
     let sent = all.iter().find(|one| one.alert.is_some()).unwrap();
     assert!(
@@ -399,9 +410,13 @@ async fn what_was_rendered_for_another_kind_is_rendered_again() {
         sent.content
     );
     assert_eq!((sent.state, sent.rendered_for.as_deref()), (DeliveryState::Delivered, Some("email")));
-    let digest = all.iter().find(|one| one.id.as_str() == "digest").unwrap();
-    assert_eq!(digest.state, DeliveryState::Dead);
-    assert!(digest.last_error.as_ref().unwrap().contains("rendered for the kind slack"), "{:?}", digest.last_error);
+    let [old, new] = ["old", "new"].map(|id| all.iter().find(|one| one.id.as_str() == id).unwrap());
+    assert_eq!((new.state, new.rendered_for.as_deref()), (DeliveryState::Delivered, Some("email")));
+    let as_mail = renderer.render(&sample_digest(new.created_at)).into_content(&new.receiver, "new");
+    assert_eq!(new.content.part("subject"), as_mail.part("subject"));
+    assert!(!new.content.part("html").is_empty() && new.content.part("body").is_empty(), "{:?}", new.content);
+    assert_eq!(old.state, DeliveryState::Dead);
+    assert!(old.last_error.as_ref().unwrap().contains("rendered for the kind slack"), "{:?}", old.last_error);
 }
 
 /// The receiver of `world` as one for mail.

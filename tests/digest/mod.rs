@@ -16,6 +16,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use nightbell::model::{DeliveryState, InstanceType, Status, VerdictState};
 use nightbell::store::{Deliveries as _, DigestCommit, DigestCursor, Digests as _, PollLedger as _, Since, StoreError};
+use nightbell::template::sample_digest;
 use proptest::prelude::*;
 
 use crate::sample::{Place, alert, at, commit, instance};
@@ -136,8 +137,9 @@ async fn a_digest_that_was_made_in_between_is_not_made_again() {
     let from = store.begin_digest("daily", at(0)).await.unwrap();
     assert_eq!(store.begin_digest("daily", at(500)).await.unwrap(), from, "it begins once");
     let to = DigestCursor { sequence: from.sequence + 5, made_at: at(10), due_at: at(10) };
-    let made =
-        DigestCommit { name: "daily".into(), from, to, deliveries: vec![crate::sample::delivery("d1", "pager")] };
+    let facts = sample_digest(at(10)).digest().cloned().unwrap();
+    let deliveries = vec![crate::sample::delivery("d1", "pager")];
+    let made = DigestCommit { name: "daily".into(), from, to, facts, deliveries };
     store.commit_digest(&made).await.unwrap();
     assert_eq!(store.digest_cursor("daily").await.unwrap(), Some(to));
     let again = DigestCommit { deliveries: vec![crate::sample::delivery("d2", "pager")], ..made };

@@ -7,7 +7,10 @@ use nightbell::model::{
     Ack, Alert, Attempt, Concerns, Delivery, DeliveryState, Instance, MessageKind, Notification, Status,
 };
 use nightbell::rule::Muting;
-use nightbell::store::{Deliveries as _, Desk as _, Groups as _, NewSilence, Outbox as _, Settled, Steps as _};
+use nightbell::store::{
+    Deliveries as _, Desk as _, FallbackDeliveries as _, Groups as _, KnownReceiver, NewSilence, Outbox as _, Settled,
+    Steps as _,
+};
 use nightbell::worker::remind::Reminders;
 
 use super::world::{Scene, receivers, run, told, told_to};
@@ -36,6 +39,13 @@ async fn failing(rules: &str) -> Scene {
     scene.poll().await;
     arrive(&scene).await;
     scene
+}
+
+/// The receivers that the configuration has.
+async fn there_are(scene: &Scene, receivers: &[&str]) {
+    let known = |id: &&str| KnownReceiver { id: (*id).into(), fallback: None };
+    let known: Vec<KnownReceiver> = receivers.iter().map(known).collect();
+    scene.store.keep_receivers(&known, None, scene.now()).await.unwrap();
 }
 
 /// What is owed arrives, but for what is owed to the lead.
@@ -164,6 +174,88 @@ async fn what_fails_again_is_told_in_the_thread_of_the_first_failure_whose_end_o
     assert_eq!(firing.len(), 2);
     assert_eq!((&firing[0].in_thread_of, firing[1].in_thread_of.as_ref()), (&None, Some(&firing[0].id)));
     assert_eq!(firing[1].follows, None, "it waits for nobody");
+}
+
+/// The receiver of a step is renamed while the alert fires that the step has told it: after ten minutes, as where the first
+/// receivers are renamed, the new one hears of the alert, once, and of its end.
+#[tokio::test]
+async fn the_receiver_of_a_step_that_is_renamed_hears_of_the_alert_under_its_new_name() {
+    let rules = |to: &str| {
+        format!(
+            "  failed: {{ when: {{ status: [fail] }}, notify: [{{ to: [hook, mail] }}, \
+             {{ after: 30m, unless: acked, to: [{to}] }}], loop: {{ every: 1h, times: 2 }} }}\n"
+        )
+    };
+    let there = ["hook", "mail", "lead", "pager"];
+    let renamed = ["hook", "mail", "boss", "pager"];
+    // To whom the step goes before and after, how many rounds it has told, whether somebody is on the alert, whether the name
+    // is put right in time, and how often the new one is told.
+    let cases = [
+        ("lead", "boss", 1, false, false, 1),
+        ("lead", "boss", 2, false, false, 1),
+        ("lead", "boss", 1, true, false, 0),
+        ("lead", "boss", 1, false, true, 0),
+        ("lead, pager", "boss, pager", 1, false, false, 0),
+    ];
+    for (before, after, rounds, is_acked, is_put_right, expected) in cases {
+        let case = format!("{before} {after} {rounds} {is_acked} {is_put_right}");
+        let mut scene = failing(&rules(before)).await;
+        there_are(&scene, &there).await;
+        scene.pass(minutes(30));
+        scene.escalate().await;
+        if rounds > 1 {
+            scene.pass(minutes(60));
+            scene.escalate().await;
+        }
+        assert_eq!(told_to(&scene.store, "lead").await.len(), rounds, "{case}");
+        if is_acked {
+            ack(&scene, "wang").await;
+        }
+        scene.restart_with(&rules(after));
+        there_are(&scene, &renamed).await;
+        scene.pass(minutes(9));
+        assert_eq!(scene.escalate().await, 0, "{case}");
+        if is_put_right {
+            there_are(&scene, &there).await;
+        }
+        scene.pass(minutes(1));
+        for again in 0..2 {
+            assert_eq!(scene.escalate().await, if again == 0 { expected } else { 0 }, "{case}");
+            scene.restart();
+            there_are(&scene, if is_put_right { &there } else { &renamed }).await;
+        }
+        scene.show([well(&scene, "etl")]);
+        scene.poll().await;
+        scene.escalate().await;
+        let told = told_to(&scene.store, "boss").await;
+        let all = ["alert.firing etl 1", "alert.resolved etl 1"];
+        assert_eq!(told, all[..if expected > 0 { 2 } else { 0 }], "{case}");
+    }
+}
+
+/// Renamed once more, long after: who was told first is forgotten by then.
+#[tokio::test]
+async fn the_receiver_of_a_step_that_is_renamed_twice_hears_of_the_alert_each_time() {
+    let rules = |to: &str| {
+        format!("  failed: {{ when: {{ status: [fail] }}, notify: [{{ to: hook }}, {{ after: 30m, to: {to} }}] }}\n")
+    };
+    let mut scene = failing(&rules("lead")).await;
+    there_are(&scene, &["hook", "lead"]).await;
+    scene.pass(minutes(30));
+    scene.escalate().await;
+    for to in ["boss", "pager"] {
+        scene.restart_with(&rules(to));
+        // Nobody has looked since the day before.
+        for _ in 0..2 {
+            there_are(&scene, &["hook", to]).await;
+            scene.pass(minutes(25 * 60));
+        }
+        there_are(&scene, &["hook", to]).await;
+        scene.escalate().await;
+    }
+    for to in ["lead", "boss", "pager"] {
+        assert_eq!(told_to(&scene.store, to).await, ["alert.firing etl 1"], "{to}");
+    }
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use nightbell::model::{
     Ack, Action, ActionKind, AlertId, AlertState, DeliveryId, DeliveryState, LabelMatch, Role, Status,
 };
 use nightbell::store::{
-    Access as _, Actions as _, AlertAsk, Board, DeadLetters, Deliveries as _, DeliveryAsk, Desk as _, Gauges as _,
-    Mode, NewSilence, NewToken, Outbox as _, Place, PollCommit, PollLedger as _, SqlStore,
+    Access as _, AlertAsk, Board, Counts as _, DeadLetters, Deliveries as _, DeliveryAsk, Desk as _, Mode, NewSilence,
+    NewToken, Outbox as _, Place, PollCommit, PollLedger as _, SqlStore,
 };
 
 use crate::sample::{alert, at, commit, delivery, fresh_database, instance, resolution, resolved, source};

@@ -9,7 +9,7 @@ use nightbell::model::{GapCause, Instance, ReceiverId, SourceId, Status};
 use nightbell::notify::Fallback;
 use nightbell::store::{
     Archive as _, Deliveries as _, Desk as _, Digests as _, Outbox as _, OwnAlerts as _, PollLedger as _, SqlStore,
-    TransitionLog as _, Upkeep as _,
+    Upkeep as _,
 };
 use nightbell::worker::budget::Budget;
 use nightbell::worker::fallback::{Fallbacks, Route};

@@ -1,7 +1,7 @@
 //! The log of transitions: what changed when, as often as it changed, and no longer than it is wanted.
 
 use nightbell::model::{Instance, PollOutcome, Status};
-use nightbell::store::{PollCommit, PollLedger as _, Transition, TransitionLog as _, Upkeep as _};
+use nightbell::store::{Archive as _, PollCommit, PollLedger as _, Transition, Upkeep as _};
 
 use crate::sample::{Place, at, commit, covered, instance, source};
 

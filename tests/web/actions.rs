@@ -2,7 +2,7 @@
 
 use nightbell::desk::hash_of;
 use nightbell::model::{AlertId, DeliveryId};
-use nightbell::store::{Access as _, Actions as _, DeadLetters, Deliveries as _};
+use nightbell::store::{Access as _, DeadLetters, Deliveries as _, Desk as _};
 use serde_json::Value;
 
 use super::night::{Night, night, tried};

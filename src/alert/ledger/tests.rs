@@ -47,7 +47,7 @@ fn fire(ledger: &mut Ledger, instance: &Instance, now: i64) {
 
 fn recover(ledger: &mut Ledger, runs: &[Instance], now: i64) -> Vec<Alert> {
     let well = runs.iter().filter(|run| run.status.is_recovery());
-    ledger.recover(well, &HashMap::new(), |_| true, at(now))
+    ledger.recover(well, |_| None, |_| true, at(now))
 }
 
 #[test]

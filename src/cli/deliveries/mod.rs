@@ -15,7 +15,7 @@ use super::place::Desk;
 use crate::clock::{Clock as _, SystemClock};
 use crate::desk::json;
 use crate::model::{AlertId, Delivery, DeliveryState, MessageKind, ReceiverId, RuleId};
-use crate::store::{Deliveries as _, DeliveryQuery, Desk as _, Mode, SqlStore, Tally as _};
+use crate::store::{Counts as _, Deliveries as _, DeliveryQuery, Desk as _, Mode, SqlStore};
 use crate::template::display_text;
 
 /// The command's arguments, without the configuration file.

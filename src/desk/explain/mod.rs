@@ -21,9 +21,7 @@ use crate::limits::{
 use crate::model::{Ack, Action, Alert, AlertId, DeliveryId, RuleId};
 use crate::rule::history::Past;
 use crate::rule::{Objection, Rule, RuleSet, Standing};
-use crate::store::{
-    Actions as _, Archive as _, Deliveries as _, Desk as _, Inquiry as _, SqlStore, StoreError, TransitionLog as _,
-};
+use crate::store::{Archive as _, Deliveries as _, Desk as _, Inquiry as _, SqlStore, StoreError};
 use crate::words::Saying;
 
 /// Everything that can be said of what is asked after, at `now`.

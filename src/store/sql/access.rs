@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
+use super::ask::Ask as _;
 use super::database::SqlStore;
 use super::items::{clean, to_json};
 use super::rows;
@@ -33,9 +34,8 @@ impl Access for SqlStore {
                 .bind(now.as_millisecond())
                 .bind(new.expires_at.map(Timestamp::as_millisecond))
                 .bind(scope)
-                .execute(write.on())
-                .await
-                .map_err(|error| self.failed(error))?;
+                .run(self, write.on())
+                .await?;
                 self.commit(write).await
             })
         })
@@ -44,7 +44,7 @@ impl Access for SqlStore {
 
     async fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError> {
         let statement = AssertSqlSafe(format!("SELECT {COLUMNS} FROM access_token ORDER BY created_at DESC, hash"));
-        let found = sqlx::query(statement).fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
+        let found = sqlx::query(statement).all(self).await?;
         Ok(rows::all(&found, "access_token", record))
     }
 
@@ -60,16 +60,14 @@ impl Access for SqlStore {
                     .bind(prefix)
                     .bind(i64::try_from(prefix.len()).unwrap_or(i64::MAX))
                     .bind(now.as_millisecond())
-                    .fetch_all(write.on())
-                    .await
-                    .map_err(|error| self.failed(error))?;
+                    .all_in(self, write.on())
+                    .await?;
                 let revoked = rows::all(&found, "access_token", record);
                 for token in &revoked {
                     sqlx::query("DELETE FROM access_session WHERE token = $1")
                         .bind(token.hash.as_str())
-                        .execute(write.on())
-                        .await
-                        .map_err(|error| self.failed(error))?;
+                        .run(self, write.on())
+                        .await?;
                 }
                 self.commit(write).await?;
                 Ok(revoked)
@@ -80,8 +78,8 @@ impl Access for SqlStore {
 
     async fn token(&self, hash: &str, now: Timestamp) -> Result<Option<TokenRecord>, StoreError> {
         let statement = AssertSqlSafe(format!("SELECT {COLUMNS} FROM access_token WHERE hash = $1 AND {HOLDS}"));
-        let found = sqlx::query(statement).bind(hash).bind(now.as_millisecond()).fetch_optional(&self.readers).await;
-        found.map_err(|error| self.failed(error))?.as_ref().map(record).transpose()
+        let found = sqlx::query(statement).bind(hash).bind(now.as_millisecond()).at_most_one(self).await?;
+        found.as_ref().map(record).transpose()
     }
 
     async fn begin_session(
@@ -96,17 +94,15 @@ impl Access for SqlStore {
                 let mut write = self.write().await?;
                 sqlx::query("DELETE FROM access_session WHERE expires_at <= $1")
                     .bind(now.as_millisecond())
-                    .execute(write.on())
-                    .await
-                    .map_err(|error| self.failed(error))?;
+                    .run(self, write.on())
+                    .await?;
                 sqlx::query("INSERT INTO access_session (hash, token, created_at, expires_at) VALUES ($1, $2, $3, $4)")
                     .bind(session)
                     .bind(token)
                     .bind(now.as_millisecond())
                     .bind(until.as_millisecond())
-                    .execute(write.on())
-                    .await
-                    .map_err(|error| self.failed(error))?;
+                    .run(self, write.on())
+                    .await?;
                 self.commit(write).await
             })
         })
@@ -119,8 +115,8 @@ impl Access for SqlStore {
             "SELECT {columns} FROM access_session JOIN access_token ON access_token.hash = access_session.token \
              WHERE access_session.hash = $1 AND access_session.expires_at > $2 AND {HOLDS}"
         ));
-        let found = sqlx::query(statement).bind(hash).bind(now.as_millisecond()).fetch_optional(&self.readers).await;
-        found.map_err(|error| self.failed(error))?.as_ref().map(record).transpose()
+        let found = sqlx::query(statement).bind(hash).bind(now.as_millisecond()).at_most_one(self).await?;
+        found.as_ref().map(record).transpose()
     }
 
     async fn link_key(&self, fresh: &str) -> Result<String, StoreError> {
@@ -129,11 +125,10 @@ impl Access for SqlStore {
                 let mut write = self.write().await?;
                 sqlx::query("INSERT INTO link_key (id, secret) VALUES (1, $1) ON CONFLICT (id) DO NOTHING")
                     .bind(fresh)
-                    .execute(write.on())
-                    .await
-                    .map_err(|error| self.failed(error))?;
-                let row = sqlx::query("SELECT secret FROM link_key WHERE id = 1").fetch_one(write.on()).await;
-                let key = rows::text(&row.map_err(|error| self.failed(error))?, 0)?;
+                    .run(self, write.on())
+                    .await?;
+                let row = sqlx::query("SELECT secret FROM link_key WHERE id = 1").one_in(self, write.on()).await?;
+                let key = rows::text(&row, 0)?;
                 self.commit(write).await?;
                 Ok(key)
             })
@@ -145,11 +140,7 @@ impl Access for SqlStore {
         self.retried(|| {
             Box::pin(async {
                 let mut write = self.write().await?;
-                sqlx::query("DELETE FROM access_session WHERE hash = $1")
-                    .bind(hash)
-                    .execute(write.on())
-                    .await
-                    .map_err(|error| self.failed(error))?;
+                sqlx::query("DELETE FROM access_session WHERE hash = $1").bind(hash).run(self, write.on()).await?;
                 self.commit(write).await
             })
         })

@@ -1,32 +1,43 @@
-//! Looking at what is remembered of instances: what the commands show. Reads only, and never what a poll needs.
+//! Looking at what is remembered of instances and alerts, and at the log of what polls saw: what the commands show, and what is
+//! played again. Reads only, and never what a poll needs.
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
-use sqlx::{Any, AssertSqlSafe};
+use sqlx::{Any, AssertSqlSafe, Database};
 
+use super::ask::Ask as _;
 use super::database::SqlStore;
 use super::dialect::Dialect;
 use super::items::{IdItem, to_json};
 use super::rows;
-use crate::model::{Alert, AlertState, Instance, ReceiverId, RuleId, Severity, SourceId, Status};
-use crate::store::archive::{AlertQuery, Archive, InstanceFilter, JobHistory, MessageRecord, SourceCondition, Telling};
+use crate::model::{
+    Alert, AlertState, Instance, PollOutcome, PollRecord, ReceiverId, RuleId, Severity, SourceId, Status,
+};
+use crate::store::archive::{
+    AlertQuery, Archive, InstanceFilter, JobHistory, MessageRecord, SourceCondition, Telling, Transition,
+};
 use crate::store::error::StoreError;
 use crate::store::inquiry::Inquiry as _;
 
 /// When an instance stands in the course of things: where it was planned, else where it began, else where it was seen.
 const WHEN: &str = "COALESCE(plan_time, start_time, changed_at)";
 
+/// A transition with what is remembered of its run beside, in the order in which [`rows::instance`] reads.
+const TRANSITIONS: &str = "SELECT log.source, log.job, log.id, run.job_id, run.name, log.status, \
+     COALESCE(log.raw_status, log.status), log.kind, log.plan_time, log.start_time, log.end_time, log.seen_at \
+     FROM transition AS log LEFT JOIN instance AS run \
+       ON run.source = log.source AND run.job = log.job AND run.id = log.id";
+
 impl Archive for SqlStore {
     async fn sources(&self) -> Result<Vec<SourceCondition>, StoreError> {
         let found = sqlx::query(
             "SELECT id, read_until, polled_at, unreadable_since, unreadable_reason, incomplete FROM source ORDER BY id",
         )
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|error| self.failed(error))?;
+        .all(self)
+        .await?;
         Ok(rows::all(&found, "source", |row| {
             Ok(SourceCondition {
                 id: SourceId::new(rows::text(row, 0)?),
@@ -83,11 +94,7 @@ impl Archive for SqlStore {
         let columns = rows::ALERT_COLUMNS;
         let sql =
             sqlx::AssertSqlSafe(format!("SELECT {columns} FROM alert ORDER BY created_at DESC, id DESC LIMIT $1"));
-        let found = sqlx::query(sql)
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+        let found = sqlx::query(sql).bind(i64::try_from(limit).unwrap_or(i64::MAX)).all(self).await?;
         Ok(rows::all(&found, "alert", rows::alert))
     }
 
@@ -99,17 +106,13 @@ impl Archive for SqlStore {
         );
         let found = alerts_bound(sqlx::query(AssertSqlSafe(sql)), query)?
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+            .all(self)
+            .await?;
         Ok(rows::all(&found, "alert", rows::alert))
     }
 
     async fn alerted_jobs(&self) -> Result<Vec<String>, StoreError> {
-        let found = sqlx::query("SELECT DISTINCT job FROM alert ORDER BY job")
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+        let found = sqlx::query("SELECT DISTINCT job FROM alert ORDER BY job").all(self).await?;
         Ok(rows::all(&found, "alert", |row| rows::text(row, 0)))
     }
 
@@ -118,9 +121,8 @@ impl Archive for SqlStore {
             "SELECT MIN(first) FROM (SELECT MIN(COALESCE(plan_time, start_time, changed_at)) AS first FROM instance \
              UNION ALL SELECT MIN(created_at) FROM alert) AS known",
         )
-        .fetch_one(&self.readers)
-        .await
-        .map_err(|error| self.failed(error))?;
+        .one(self)
+        .await?;
         rows::optional_instant(&row, 0)
     }
 
@@ -130,9 +132,8 @@ impl Archive for SqlStore {
              ORDER BY created_at, id",
         )
         .bind(since.as_millisecond())
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|error| self.failed(error))?;
+        .all(self)
+        .await?;
         Ok(rows::all(&found, "alert", |row| {
             Ok(Telling {
                 rule: RuleId::new(rows::text(row, 0)?),
@@ -151,9 +152,7 @@ impl Archive for SqlStore {
              WHERE COALESCE(whole.created_at, one.created_at) >= $1 ORDER BY 1, 2",
         )
         .bind(since.as_millisecond())
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|error| self.failed(error))?;
+        .all(self).await?;
         let mut messages: Vec<(String, MessageRecord)> = Vec::new();
         let read = |row: &AnyRow| {
             let rule = rows::optional_text(row, 3)?.map(RuleId::new);
@@ -170,15 +169,72 @@ impl Archive for SqlStore {
         }
         Ok(messages.into_iter().map(|(_, message)| message).collect())
     }
+
+    async fn transitions(&self, source: &SourceId, job: &str, id: &str) -> Result<Vec<Transition>, StoreError> {
+        let sql = format!("{TRANSITIONS} WHERE log.source = $1 AND log.job = $2 AND log.id = $3 ORDER BY log.moment");
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(source.as_str()).bind(job).bind(id);
+        transitions(self, query).await
+    }
+
+    async fn transitions_between(
+        &self,
+        source: &SourceId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Transition>, StoreError> {
+        let sql = format!(
+            "{TRANSITIONS} WHERE log.source = $1 AND log.seen_at >= $2 AND log.seen_at <= $3 \
+             ORDER BY log.moment, log.job, log.id"
+        );
+        let query = sqlx::query(AssertSqlSafe(sql))
+            .bind(source.as_str())
+            .bind(from.as_millisecond())
+            .bind(until.as_millisecond());
+        transitions(self, query).await
+    }
+
+    async fn states_before(&self, source: &SourceId, before: Timestamp) -> Result<Vec<Transition>, StoreError> {
+        let sql = format!(
+            "{TRANSITIONS} WHERE log.source = $1 AND log.seen_at < $2 AND NOT EXISTS (SELECT 1 FROM transition AS later \
+               WHERE later.source = log.source AND later.job = log.job AND later.id = log.id \
+                 AND later.moment > log.moment AND later.seen_at < $2) \
+             ORDER BY log.job, log.id"
+        );
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(source.as_str()).bind(before.as_millisecond());
+        transitions(self, query).await
+    }
+
+    async fn polls_between(
+        &self,
+        source: &SourceId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<PollRecord>, StoreError> {
+        let found = sqlx::query(
+            "SELECT polled_at, outcome FROM poll WHERE source = $1 AND polled_at >= $2 AND polled_at <= $3 \
+             ORDER BY polled_at",
+        )
+        .bind(source.as_str())
+        .bind(from.as_millisecond())
+        .bind(until.as_millisecond())
+        .all(self)
+        .await?;
+        Ok(rows::all(&found, "poll", |row| {
+            let word = rows::text(row, 1)?;
+            Ok(PollRecord {
+                polled_at: rows::instant(rows::number(row, 0)?)?,
+                outcome: PollOutcome::from_word(&word).ok_or_else(|| rows::unknown("poll outcome", &word))?,
+            })
+        }))
+    }
 }
 
 /// The rows of a statement that asks for what [`wanted`] says, `$5` of them at most.
 async fn chosen(store: &SqlStore, sql: String, filter: &InstanceFilter) -> Result<Vec<AnyRow>, StoreError> {
     instances_bound(sqlx::query(AssertSqlSafe(sql)), filter)?
         .bind(i64::try_from(filter.limit).unwrap_or(i64::MAX))
-        .fetch_all(&store.readers)
+        .all(store)
         .await
-        .map_err(|error| store.failed(error))
 }
 
 /// Which instances the filter wants: bound as `$1` source, `$2` from, `$3` jobs, `$4` statuses; null means all.
@@ -251,4 +307,17 @@ fn names_of(statuses: &[Status]) -> Result<Option<String>, StoreError> {
 fn list<'a>(words: impl Iterator<Item = &'a str>) -> Result<String, StoreError> {
     let items: Vec<IdItem<'_>> = words.map(|id| IdItem { id }).collect();
     to_json(&items)
+}
+
+/// The transitions that a query finds.
+async fn transitions(
+    store: &SqlStore,
+    query: Query<'_, Any, <Any as Database>::Arguments>,
+) -> Result<Vec<Transition>, StoreError> {
+    let found = query.all(store).await?;
+    Ok(rows::all(&found, "transition", transition))
+}
+
+fn transition(row: &AnyRow) -> Result<Transition, StoreError> {
+    Ok(Transition { instance: rows::instance(row)?, seen_at: rows::instant(rows::number(row, 11)?)? })
 }

@@ -10,6 +10,7 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 
 use super::actions;
+use super::ask::Ask as _;
 use super::database::SqlStore;
 use super::items::{IdItem, clean, to_json};
 use super::rows;
@@ -156,22 +157,21 @@ fn deliveries_sql(ask: &DeliveryAsk, limit: usize) -> (AssertSqlSafe<String>, Wa
 impl Board for SqlStore {
     async fn alert_page(&self, ask: &AlertAsk, limit: usize) -> Result<Vec<Alert>, StoreError> {
         let (sql, wanted) = alerts_sql(ask, limit);
-        let found = filled(sql, wanted).fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
+        let found = filled(sql, wanted).all(self).await?;
         Ok(rows::all(&found, "alert", rows::alert))
     }
 
     async fn alert(&self, id: &AlertId) -> Result<Option<Alert>, StoreError> {
         let statement = AssertSqlSafe(format!("SELECT {} FROM alert WHERE id = $1", rows::ALERT_COLUMNS));
-        let row = sqlx::query(statement).bind(id.as_str()).fetch_optional(&self.readers).await;
-        row.map_err(|error| self.failed(error))?.as_ref().map(rows::alert).transpose()
+        let row = sqlx::query(statement).bind(id.as_str()).at_most_one(self).await?;
+        row.as_ref().map(rows::alert).transpose()
     }
 
     async fn acks_of(&self, alerts: &[AlertId]) -> Result<HashMap<AlertId, Ack>, StoreError> {
         let items: Vec<IdItem> = alerts.iter().map(|alert| IdItem { id: alert.as_str() }).collect();
         let list = self.dialect.bound_texts(1);
         let statement = AssertSqlSafe(format!("SELECT alert, author, reason, at FROM ack WHERE alert IN {list}"));
-        let found = sqlx::query(statement).bind(to_json(&items)?).fetch_all(&self.readers).await;
-        let found = found.map_err(|error| self.failed(error))?;
+        let found = sqlx::query(statement).bind(to_json(&items)?).all(self).await?;
         Ok(rows::all(&found, "ack", |row| {
             let at = rows::instant(rows::number(row, 3)?)?;
             let ack = Ack { by: rows::text(row, 1)?, reason: rows::optional_text(row, 2)?, at };
@@ -186,9 +186,8 @@ impl Board for SqlStore {
             "SELECT step, receiver, delivery, taken_at FROM escalation WHERE alert = $1 ORDER BY step, receiver",
         )
         .bind(alert.as_str())
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|error| self.failed(error))?;
+        .all(self)
+        .await?;
         Ok(rows::all(&found, "escalation", |row| {
             Ok(StepRow {
                 step: u32::try_from(rows::number(row, 0)?).unwrap_or(u32::MAX),
@@ -201,7 +200,7 @@ impl Board for SqlStore {
 
     async fn delivery_page(&self, ask: &DeliveryAsk, limit: usize) -> Result<Vec<Delivery>, StoreError> {
         let (sql, wanted) = deliveries_sql(ask, limit);
-        let found = filled(sql, wanted).fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
+        let found = filled(sql, wanted).all(self).await?;
         Ok(rows::all(&found, "delivery", rows::delivery))
     }
 
@@ -209,12 +208,12 @@ impl Board for SqlStore {
         let items: Vec<IdItem> = alerts.iter().map(|alert| IdItem { id: alert.as_str() }).collect();
         let statement =
             AssertSqlSafe(format!("SELECT id, facts FROM alert WHERE id IN {}", self.dialect.bound_texts(1)));
-        let found = sqlx::query(statement).bind(to_json(&items)?).fetch_all(&self.readers).await;
+        let found = sqlx::query(statement).bind(to_json(&items)?).all(self).await?;
         let labels_of = |row: &AnyRow| {
             let facts: AlertFacts = rows::json(row, 1)?;
             Ok((AlertId::new(rows::text(row, 0)?), facts.alert.labels))
         };
-        Ok(rows::all(&found.map_err(|error| self.failed(error))?, "alert", labels_of).into_iter().collect())
+        Ok(rows::all(&found, "alert", labels_of).into_iter().collect())
     }
 
     async fn alerts_told_by(&self, deliveries: &[DeliveryId]) -> Result<HashMap<DeliveryId, Vec<AlertId>>, StoreError> {
@@ -223,8 +222,8 @@ impl Board for SqlStore {
             "SELECT merged_into, alert FROM delivery WHERE merged_into IN {} AND alert IS NOT NULL",
             self.dialect.bound_texts(1)
         ));
-        let found = sqlx::query(statement).bind(to_json(&items)?).fetch_all(&self.readers).await;
-        let found = rows::all(&found.map_err(|error| self.failed(error))?, "delivery", |row| {
+        let found = sqlx::query(statement).bind(to_json(&items)?).all(self).await?;
+        let found = rows::all(&found, "delivery", |row| {
             Ok((DeliveryId::new(rows::text(row, 0)?), AlertId::new(rows::text(row, 1)?)))
         });
         let mut told: HashMap<DeliveryId, Vec<AlertId>> = HashMap::new();
@@ -245,7 +244,7 @@ impl Board for SqlStore {
              FROM delivery WHERE alert IN {} GROUP BY alert",
             self.dialect.bound_texts(1)
         ));
-        let found = sqlx::query(statement).bind(to_json(&items)?).fetch_all(&self.readers).await;
+        let found = sqlx::query(statement).bind(to_json(&items)?).all(self).await?;
         let row = |row: &AnyRow| {
             let told = ToldWhen {
                 first_at: rows::optional_instant(row, 1)?,
@@ -254,7 +253,7 @@ impl Board for SqlStore {
             };
             Ok((AlertId::new(rows::text(row, 0)?), told))
         };
-        Ok(rows::all(&found.map_err(|error| self.failed(error))?, "delivery", row).into_iter().collect())
+        Ok(rows::all(&found, "delivery", row).into_iter().collect())
     }
 
     async fn drop_deliveries(
@@ -282,9 +281,7 @@ impl Board for SqlStore {
             .bind(id.as_str())
             .bind(clean(&why).into_owned())
             .bind(now.as_millisecond())
-            .fetch_all(write.on())
-            .await
-            .map_err(|error| self.failed(error))?;
+            .all_in(self, write.on()).await?;
                     for row in &found {
                         dropped.push(DeliveryId::new(rows::text(row, 0)?));
                     }
@@ -311,9 +308,8 @@ impl Board for SqlStore {
         .bind(source.as_str())
         .bind(after)
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|error| self.failed(error))?;
+        .all(self)
+        .await?;
         Ok(rows::all(&found, "instance", |row| rows::text(row, 0)))
     }
 
@@ -335,7 +331,7 @@ impl Board for SqlStore {
         if let Some(place) = after {
             query = query.bind(place.at.as_millisecond()).bind(place.id.as_str());
         }
-        let found = query.fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
+        let found = query.all(self).await?;
         let width = columns.split(", ").count();
         Ok(rows::all(&found, "instance", |row| Ok((rows::instant(rows::number(row, width)?)?, rows::instance(row)?))))
     }
@@ -346,7 +342,7 @@ impl Board for SqlStore {
              ORDER BY (status = 'waiting'), COALESCE(start_time, plan_time, 0) DESC, source, job, id LIMIT {limit}",
             rows::INSTANCE_COLUMNS
         ));
-        let found = sqlx::query(statement).fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
+        let found = sqlx::query(statement).all(self).await?;
         Ok(rows::all(&found, "instance", rows::instance))
     }
 
@@ -365,9 +361,8 @@ impl Board for SqlStore {
             .bind(source.as_str())
             .bind(from.as_millisecond())
             .bind(until.as_millisecond())
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+            .all(self)
+            .await?;
         Ok(rows::all(&found, "instance", rows::instance))
     }
 
@@ -386,9 +381,9 @@ impl Board for SqlStore {
         // On one state of the store: what is removed meanwhile is not to be counted twice, nor left out.
         let mut read = self.snapshot().await?;
         let kept = sqlx::query(kept).bind(source.as_str()).bind(job).bind(since.as_millisecond());
-        let kept = kept.fetch_all(read.on()).await.map_err(|error| self.failed(error))?;
+        let kept = kept.all_in(self, read.on()).await?;
         let counted = sqlx::query(DAYS).bind(source.as_str()).bind(job).bind(day);
-        let counted = counted.fetch_all(read.on()).await.map_err(|error| self.failed(error))?;
+        let counted = counted.all_in(self, read.on()).await?;
         self.done(read).await?;
         let slots = rows::all(&kept, "instance", |row| {
             let word = rows::text(row, 1)?;
@@ -404,7 +399,7 @@ impl Board for SqlStore {
     async fn read_span(&self, source: &SourceId, since: Timestamp) -> Result<ReadSpan, StoreError> {
         const GAPS_MAX: i64 = 1000;
         let covered = sqlx::query("SELECT coverage FROM source WHERE id = $1").bind(source.as_str());
-        let covered = covered.fetch_optional(&self.readers).await.map_err(|error| self.failed(error))?;
+        let covered = covered.at_most_one(self).await?;
         let Some(covered) = covered else { return Ok(ReadSpan::default()) };
         let covered: Covered =
             rows::optional_text(&covered, 0)?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
@@ -413,8 +408,7 @@ impl Board for SqlStore {
             "SELECT COALESCE(plan_time, start_time) FROM instance WHERE source = $1 \
                AND COALESCE(plan_time, start_time) > $2 ORDER BY COALESCE(plan_time, start_time) LIMIT 1",
         );
-        let oldest = oldest.bind(source.as_str()).bind(0_i64).fetch_optional(&self.readers).await;
-        let oldest = oldest.map_err(|error| self.failed(error))?;
+        let oldest = oldest.bind(source.as_str()).bind(0_i64).at_most_one(self).await?;
         let oldest = oldest.as_ref().map(|row| rows::instant(rows::number(row, 0)?)).transpose()?;
         let gaps = sqlx::query(
             "SELECT began_at, ended_at FROM gap WHERE (closed_moment IS NULL OR closed_moment >= $2) \
@@ -423,9 +417,8 @@ impl Board for SqlStore {
         .bind(source.as_str())
         .bind(since.as_millisecond())
         .bind(GAPS_MAX)
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|error| self.failed(error))?;
+        .all(self)
+        .await?;
         Ok(ReadSpan {
             from: covered.from.map(|from| oldest.map_or(from, |oldest| oldest.min(from))),
             until: covered.until,
@@ -436,13 +429,7 @@ impl Board for SqlStore {
     }
 
     async fn days_of(&self, source: &SourceId, job: &str, since: i64) -> Result<Vec<DayCount>, StoreError> {
-        let found = sqlx::query(DAYS)
-            .bind(source.as_str())
-            .bind(job)
-            .bind(since)
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+        let found = sqlx::query(DAYS).bind(source.as_str()).bind(job).bind(since).all(self).await?;
         Ok(rows::all(&found, "job_day", day_count))
     }
 }

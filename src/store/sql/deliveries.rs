@@ -7,6 +7,7 @@ use sqlx::Any;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 
+use super::ask::Ask as _;
 use super::candidate::CANDIDATE;
 use super::database::{SqlStore, Write};
 use super::items::{IdItem, lists};
@@ -20,11 +21,7 @@ impl Deliveries for SqlStore {
         let columns = rows::DELIVERY_COLUMNS;
         let sql =
             sqlx::AssertSqlSafe(format!("SELECT {columns} FROM delivery ORDER BY created_at DESC, id DESC LIMIT $1"));
-        let found = sqlx::query(sql)
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+        let found = sqlx::query(sql).bind(i64::try_from(limit).unwrap_or(i64::MAX)).all(self).await?;
         Ok(rows::all(&found, "delivery", rows::delivery))
     }
 
@@ -36,9 +33,8 @@ impl Deliveries for SqlStore {
         ));
         let found = deliveries_bound(sqlx::query(statement), query)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+            .all(self)
+            .await?;
         Ok(rows::all(&found, "delivery", rows::delivery))
     }
 
@@ -61,9 +57,8 @@ impl Deliveries for SqlStore {
         let columns = rows::DELIVERY_COLUMNS;
         let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {columns} FROM delivery WHERE id = $1")))
             .bind(id.as_str())
-            .fetch_optional(read.on())
-            .await
-            .map_err(|error| self.failed(error))?;
+            .at_most_one_in(self, read.on())
+            .await?;
         let Some(row) = row else {
             self.done(read).await?;
             return Ok(None);
@@ -71,17 +66,14 @@ impl Deliveries for SqlStore {
         let delivery = rows::delivery(&row)?;
         let fallback = sqlx::query("SELECT fallback FROM delivery WHERE id = $1")
             .bind(id.as_str())
-            .fetch_one(read.on())
-            .await
-            .map_err(|error| self.failed(error))?;
+            .one_in(self, read.on())
+            .await?;
         let fallback = rows::optional_text(&fallback, 0)?.map(DeliveryId::new);
         let attempts = sqlx::query(
             "SELECT number, started_at, ended_at, outcome, status, error FROM attempt WHERE delivery = $1 ORDER BY number",
         )
         .bind(id.as_str())
-        .fetch_all(read.on())
-        .await
-        .map_err(|error| self.failed(error))?;
+        .all_in(self, read.on()).await?;
         let attempts = rows::all(&attempts, "attempt", |row| {
             Ok(AttemptRecord {
                 number: u32::try_from(rows::number(row, 0)?).unwrap_or(u32::MAX),
@@ -97,9 +89,8 @@ impl Deliveries for SqlStore {
                 let columns = rows::ALERT_COLUMNS;
                 let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {columns} FROM alert WHERE id = $1")))
                     .bind(alert.as_str())
-                    .fetch_optional(read.on())
-                    .await
-                    .map_err(|error| self.failed(error))?;
+                    .at_most_one_in(self, read.on())
+                    .await?;
                 rows::all(row.as_slice(), "alert", rows::alert).pop()
             }
             None => None,
@@ -211,8 +202,8 @@ async fn candidates(
             let items: Vec<IdItem> = ids.iter().map(|id| IdItem { id: id.as_str() }).collect();
             for text in lists(&items)? {
                 let statement = store.statements.named.clone();
-                let some = sqlx::query(statement).bind(text).fetch_all(write.on()).await;
-                found.extend(some.map_err(|error| store.failed(error))?);
+                let some = sqlx::query(statement).bind(text).all_in(store, write.on()).await?;
+                found.extend(some);
             }
         }
         DeadLetters::Of { receiver, since } => {
@@ -225,9 +216,8 @@ async fn candidates(
             .bind(receiver.as_str())
             .bind(since.as_millisecond())
             .bind(now.as_millisecond())
-            .fetch_all(write.on())
-            .await;
-            found = some.map_err(|error| store.failed(error))?;
+            .all_in(store, write.on()).await?;
+            found = some;
         }
     }
     found
@@ -249,8 +239,8 @@ async fn followers(store: &SqlStore, write: &mut Write, leaders: &[DeliveryId]) 
     let mut followers = Vec::new();
     for text in lists(&items)? {
         let statement = store.statements.buried_followers.clone();
-        let found = sqlx::query(statement).bind(text).bind(NEVER_FIRED).fetch_all(write.on()).await;
-        for row in &found.map_err(|error| store.failed(error))? {
+        let found = sqlx::query(statement).bind(text).bind(NEVER_FIRED).all_in(store, write.on()).await?;
+        for row in &found {
             followers.push(DeliveryId::new(rows::text(row, 0)?));
         }
     }

@@ -1,21 +1,29 @@
-//! Silences and acknowledgements: rows that people make, beside a process that works.
+//! Silences and acknowledgements: rows that people make, beside a process that works. And the record of what people did.
 
 use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
+use super::ask::Ask as _;
 use super::database::{SqlStore, Write};
 use super::insert::insert_deliveries;
-use super::items::{clean, to_json};
+use super::items::{IdItem, clean, to_json};
 use super::{actions, gap, rows};
 use crate::limits::{ALERTS_OF_A_PREFIX_MAX, SILENCES_ACTIVE_MAX};
-use crate::model::{Ack, Action, ActionKind, Alert, AlertId, DeliveryId, Notification, ReceiverId, Silence, SilenceId};
+use crate::model::{
+    Ack, Action, ActionKind, Alert, AlertId, DeliveryId, Notification, ReceiverId, RuleId, Silence, SilenceId,
+};
+use crate::store::board::Place;
 use crate::store::desk::{Desk, NewSilence, Told};
 use crate::store::error::StoreError;
 use crate::words::Saying;
 
 const COLUMNS: &str = "id, concerns, reason, author, created_at, ends_at, expired_at, expired_by";
+
+/// What an action is read from.
+const ACTIONS: &str = "at, kind, author, subject, alert, reason";
 
 fn silence(row: &AnyRow) -> Result<Silence, StoreError> {
     Ok(Silence {
@@ -41,9 +49,8 @@ impl Desk for SqlStore {
                (SELECT COALESCE(MAX(id), 0) FROM silence)",
                 )
                 .bind(now.as_millisecond())
-                .fetch_one(write.on())
-                .await
-                .map_err(|error| self.failed(error))?;
+                .one_in(self, write.on())
+                .await?;
                 let (active, last) = (rows::number(&counted, 0)?, rows::number(&counted, 1)?);
                 if active >= i64::try_from(SILENCES_ACTIVE_MAX).unwrap_or(i64::MAX) {
                     let most = Saying::of("refused.silences-max").with("n", active);
@@ -59,9 +66,7 @@ impl Desk for SqlStore {
         .bind(clean(&new.by).into_owned())
         .bind(now.as_millisecond())
         .bind(new.ends_at.as_millisecond())
-        .execute(write.on())
-        .await
-        .map_err(|error| self.failed(error))?;
+        .run(self, write.on()).await?;
                 let done = Action::on_silence(ActionKind::Silence, id, &new.by, Some(&new.reason), now);
                 actions::record(self, &mut write, &[done]).await?;
                 self.commit(write).await?;
@@ -81,10 +86,8 @@ impl Desk for SqlStore {
         .bind(id.0)
         .bind(now.as_millisecond())
         .bind(clean(by).into_owned())
-        .execute(write.on())
-        .await
-        .map_err(|error| self.failed(error))?;
-                if ended.rows_affected() > 0 {
+        .run(self, write.on()).await?;
+                if ended > 0 {
                     let done = Action::on_silence(ActionKind::Expire, id, by, None, now);
                     actions::record(self, &mut write, &[done]).await?;
                 }
@@ -97,16 +100,16 @@ impl Desk for SqlStore {
 
     async fn silence(&self, id: SilenceId) -> Result<Option<Silence>, StoreError> {
         let statement = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM silence WHERE id = $1"));
-        let row = sqlx::query(statement).bind(id.0).fetch_optional(&self.readers).await;
-        row.map_err(|error| self.failed(error))?.as_ref().map(silence).transpose()
+        let row = sqlx::query(statement).bind(id.0).at_most_one(self).await?;
+        row.as_ref().map(silence).transpose()
     }
 
     async fn active_silences(&self, now: Timestamp) -> Result<Vec<Silence>, StoreError> {
         let statement = sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} FROM silence WHERE expired_at IS NULL AND ends_at > $1 ORDER BY id"
         ));
-        let found = sqlx::query(statement).bind(now.as_millisecond()).fetch_all(&self.readers).await;
-        Ok(rows::all(&found.map_err(|error| self.failed(error))?, "silence", silence))
+        let found = sqlx::query(statement).bind(now.as_millisecond()).all(self).await?;
+        Ok(rows::all(&found, "silence", silence))
     }
 
     async fn silences(&self) -> Result<Vec<(Silence, u64)>, StoreError> {
@@ -114,10 +117,8 @@ impl Desk for SqlStore {
             "SELECT {COLUMNS}, (SELECT COUNT(*) FROM alert WHERE suppressed_by = 'silence:' || silence.id) \
              FROM silence ORDER BY id DESC"
         ));
-        let found = sqlx::query(statement).fetch_all(&self.readers).await;
-        Ok(rows::all(&found.map_err(|error| self.failed(error))?, "silence", |row| {
-            Ok((silence(row)?, u64::try_from(rows::number(row, 8)?).unwrap_or(0)))
-        }))
+        let found = sqlx::query(statement).all(self).await?;
+        Ok(rows::all(&found, "silence", |row| Ok((silence(row)?, u64::try_from(rows::number(row, 8)?).unwrap_or(0)))))
     }
 
     async fn alerts_named(&self, prefix: &str) -> Result<Vec<Alert>, StoreError> {
@@ -130,9 +131,8 @@ impl Desk for SqlStore {
             .bind(prefix)
             .bind(i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX))
             .bind(i64::try_from(ALERTS_OF_A_PREFIX_MAX).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+            .all(self)
+            .await?;
         Ok(rows::all(&found, "alert", rows::alert))
     }
 
@@ -161,9 +161,7 @@ impl Desk for SqlStore {
                     .bind(clean(&ack.by).into_owned())
                     .bind(ack.reason.as_deref().map(|reason| clean(reason).into_owned()))
                     .bind(ack.at.as_millisecond())
-                    .execute(write.on())
-                    .await
-                    .map_err(|error| self.failed(error))?;
+                    .run(self, write.on()).await?;
                 }
                 insert_deliveries(self, &mut write, std::iter::once(deliveries), &HashSet::new()).await?;
                 self.commit(write).await?;
@@ -205,9 +203,7 @@ impl Desk for SqlStore {
                  ORDER BY one.receiver, one.created_at DESC, one.id DESC",
             )
             .bind(alert.as_str())
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+            .all(self).await?;
             let mut of_alert = rows::all(&found, "delivery", |row| {
                 let (receiver, by) = (ReceiverId::new(rows::text(row, 0)?), DeliveryId::new(rows::text(row, 1)?));
                 Ok(Told { alert: alert.clone(), receiver, by })
@@ -219,8 +215,8 @@ impl Desk for SqlStore {
     }
 
     async fn acks(&self) -> Result<HashMap<AlertId, Ack>, StoreError> {
-        let found = sqlx::query("SELECT alert, author, reason, at FROM ack").fetch_all(&self.readers).await;
-        Ok(rows::all(&found.map_err(|error| self.failed(error))?, "ack", acknowledgement).into_iter().collect())
+        let found = sqlx::query("SELECT alert, author, reason, at FROM ack").all(self).await?;
+        Ok(rows::all(&found, "ack", acknowledgement).into_iter().collect())
     }
 
     async fn told_in_group(&self, alert: &AlertId) -> Result<HashSet<AlertId>, StoreError> {
@@ -231,10 +227,58 @@ impl Desk for SqlStore {
                WHERE member.alert = alert.id AND one.alert = $1)",
         )
         .bind(alert.as_str())
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|error| self.failed(error))?;
+        .all(self)
+        .await?;
         found.iter().map(|row| Ok(AlertId::new(rows::text(row, 0)?))).collect()
+    }
+
+    async fn record_action(&self, action: &Action) -> Result<(), StoreError> {
+        self.retried(|| {
+            Box::pin(async {
+                let mut write = self.write().await?;
+                actions::record(self, &mut write, std::slice::from_ref(action)).await?;
+                self.commit(write).await
+            })
+        })
+        .await
+    }
+
+    async fn action_page(&self, after: Option<&Place>, limit: usize) -> Result<Vec<Action>, StoreError> {
+        // Without a place the list begins behind all that there can be.
+        let (at, id) = after.map_or((i64::MAX, ""), |place| (place.at.as_millisecond(), place.id.as_str()));
+        let statement = AssertSqlSafe(format!(
+            "SELECT {ACTIONS} FROM action WHERE (at, id) < ($1, $2) ORDER BY at DESC, id DESC LIMIT {limit}"
+        ));
+        let found = sqlx::query(statement).bind(at).bind(clean(id).into_owned()).all(self).await?;
+        Ok(rows::all(&found, "action", action))
+    }
+
+    async fn closed_between(&self, behind: Timestamp, until: Timestamp) -> Result<Vec<RuleId>, StoreError> {
+        let found = sqlx::query(
+            "SELECT alert.rule FROM action JOIN alert ON alert.id = action.alert \
+             WHERE action.at > $1 AND action.at <= $2 AND action.kind = 'close'",
+        )
+        .bind(behind.as_millisecond())
+        .bind(until.as_millisecond())
+        .all(self)
+        .await?;
+        Ok(rows::all(&found, "action", |row| rows::text(row, 0).map(RuleId::new)))
+    }
+
+    async fn actions_on_alert(&self, alert: &AlertId) -> Result<Vec<Action>, StoreError> {
+        let statement = AssertSqlSafe(format!("SELECT {ACTIONS} FROM action WHERE alert = $1 ORDER BY at, id"));
+        let found = sqlx::query(statement).bind(alert.as_str()).all(self).await?;
+        Ok(rows::all(&found, "action", action))
+    }
+
+    async fn actions_on_deliveries(&self, deliveries: &[DeliveryId]) -> Result<Vec<Action>, StoreError> {
+        let items: Vec<IdItem> = deliveries.iter().map(|id| IdItem { id: id.as_str() }).collect();
+        let statement = AssertSqlSafe(format!(
+            "SELECT {ACTIONS} FROM action WHERE subject IN {} AND kind IN ('retry', 'drop') ORDER BY at, id",
+            self.dialect.bound_texts(1)
+        ));
+        let found = sqlx::query(statement).bind(to_json(&items)?).all(self).await?;
+        Ok(rows::all(&found, "action", action))
     }
 }
 
@@ -247,9 +291,8 @@ async fn remove_acks(
     for alert in alerts {
         let found = sqlx::query("DELETE FROM ack WHERE alert = $1 RETURNING alert, author, reason, at")
             .bind(alert.as_str())
-            .fetch_all(write.on())
-            .await
-            .map_err(|error| store.failed(error))?;
+            .all_in(store, write.on())
+            .await?;
         removed.extend(rows::all(&found, "ack", acknowledgement));
     }
     Ok(removed)
@@ -258,4 +301,16 @@ async fn remove_acks(
 fn acknowledgement(row: &AnyRow) -> Result<(AlertId, Ack), StoreError> {
     let at = rows::instant(rows::number(row, 3)?)?;
     Ok((AlertId::new(rows::text(row, 0)?), Ack { by: rows::text(row, 1)?, reason: rows::optional_text(row, 2)?, at }))
+}
+
+fn action(row: &AnyRow) -> Result<Action, StoreError> {
+    let word = rows::text(row, 1)?;
+    Ok(Action {
+        at: rows::instant(rows::number(row, 0)?)?,
+        kind: ActionKind::from_word(&word).ok_or_else(|| rows::unknown("kind of action", &word))?,
+        by: rows::text(row, 2)?,
+        subject: rows::text(row, 3)?,
+        alert: rows::optional_text(row, 4)?.map(AlertId::new),
+        reason: rows::optional_text(row, 5)?,
+    })
 }

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use sqlx::Any;
 use sqlx::any::AnyRow;
 
+use super::ask::Ask as _;
 use super::connections::Connection;
-use super::database::SqlStore;
+use super::database::{SqlStore, Write};
 use super::gap::next_sequence;
 use super::items::{JobItem, SubjectItem, to_json};
 use super::{insert, rows};
@@ -24,9 +25,8 @@ impl Digests for SqlStore {
     async fn digest_cursor(&self, name: &str) -> Result<Option<DigestCursor>, StoreError> {
         let row = sqlx::query("SELECT moment, made_at, due_at FROM digest WHERE name = $1")
             .bind(name)
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+            .at_most_one(self)
+            .await?;
         row.as_ref().map(cursor_of).transpose()
     }
 
@@ -44,9 +44,7 @@ impl Digests for SqlStore {
         .bind(name)
         .bind(sequence)
         .bind(now.as_millisecond())
-        .execute(write.on())
-        .await
-        .map_err(|error| self.failed(error))?;
+        .run(self, write.on()).await?;
                 self.commit(write).await?;
                 // Another process may have been first.
                 let begun = DigestCursor { sequence, made_at: now, due_at: now };
@@ -97,20 +95,30 @@ impl Digests for SqlStore {
         .bind(commit.to.made_at.as_millisecond())
         .bind(commit.to.due_at.as_millisecond())
         .bind(commit.from.due_at.as_millisecond())
-        .execute(write.on())
-        .await
-        .map_err(|error| self.failed(error))?;
-                if moved.rows_affected() == 0 {
+        .run(self, write.on()).await?;
+                if moved == 0 {
                     return Err(StoreError::DigestMoved(commit.name.clone()));
                 }
                 // The next digest ends at a later number, and so has another name, also when nothing happens in between.
                 next_sequence(self, &mut write, commit.to.made_at).await?;
                 insert::add(self, &mut write, &commit.deliveries).await?;
+                keep_facts(self, &mut write, commit).await?;
                 self.commit(write).await
             })
         })
         .await
     }
+}
+
+/// Keeps what the digest says beside its deliveries.
+async fn keep_facts(store: &SqlStore, write: &mut Write, commit: &DigestCommit) -> Result<(), StoreError> {
+    let facts = to_json(&commit.facts)?;
+    for delivery in &commit.deliveries {
+        let kept =
+            sqlx::query("INSERT INTO digest_facts (delivery, facts) VALUES ($1, $2) ON CONFLICT (delivery) DO NOTHING");
+        kept.bind(delivery.id.as_str()).bind(facts.as_str()).run(store, write.on()).await?;
+    }
+    Ok(())
 }
 
 fn cursor_of(row: &AnyRow) -> Result<DigestCursor, StoreError> {
@@ -155,8 +163,8 @@ impl Reader<'_> {
     }
 
     async fn last_sequence(&mut self) -> Result<i64, StoreError> {
-        let row = sqlx::query("SELECT last FROM moment WHERE id = 1").fetch_one(&mut *self.on).await;
-        rows::number(&row.map_err(|error| self.store.failed(error))?, 0)
+        let row = sqlx::query("SELECT last FROM moment WHERE id = 1").one_in(self.store, self.on).await?;
+        rows::number(&row, 0)
     }
 
     async fn sources(&mut self, tally: &mut Tally) -> Result<(), StoreError> {

@@ -3,31 +3,49 @@
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
+use super::ask::Ask as _;
 use super::database::{SqlStore, Write};
 use super::insert::bury_late_followers;
-use super::items::{IdItem, StepItem, to_json};
+use super::items::{IdItem, StepItem, milliseconds, to_json};
 use super::{insert, rows};
+use crate::limits::UNWATCHED_AFTER;
 use crate::model::{AlertId, DeliveryId, DueStep, EscalatedEnd, Notification, ReceiverId, RuleStep, StepTaken};
 use crate::store::error::StoreError;
 use crate::store::escalation::{AfterStep, Steps};
 
-/// The steps that alerts have before them (`$1`: the steps of the rules), with when the alert was first told. A telling is
-/// what is pending, whether or not it has arrived: who cannot be reached must not keep others from being told.
+/// The steps that alerts have before them (`$1`: the steps of the rules), with when the alert was first told, and since when and
+/// how long they wait. A telling is what is pending, whether or not it has arrived: who cannot be reached must not keep others
+/// from being told. A step whose receivers are all gone since it was taken is before the alert once more, ten minutes after the
+/// last of them went, for whom it names now: so it is with the first receivers of an alert. Of two that had told the same
+/// receiver, as those of two rounds, it is the later one.
 fn ahead(store: &SqlStore) -> String {
-    format!(
+    let told = "FROM escalation JOIN receiver AS told ON told.id = escalation.receiver \
+                WHERE escalation.alert = alert.id AND escalation.step = item.number";
+    let untaken = format!(
         "SELECT alert.id AS alert, item.number AS number, item.delay AS delay, \
            (SELECT MIN(first.created_at) FROM delivery AS first WHERE first.alert = alert.id \
-             AND first.kind = 'alert.firing' AND first.stands_in_for IS NULL) AS told_at \
+             AND first.kind = 'alert.firing' AND first.stands_in_for IS NULL) AS told_at, \
+           (SELECT MAX(told.removed_at) {told} AND NOT EXISTS (SELECT 1 FROM escalation AS later \
+             WHERE later.alert = alert.id AND later.step > item.number AND later.receiver = told.id)) AS gone_at \
          FROM {} JOIN alert ON alert.rule = item.rule \
          WHERE alert.state = 'firing' AND alert.suppressed_by IS NULL AND alert.suspended_at IS NULL \
-           AND NOT EXISTS (SELECT 1 FROM escalation WHERE escalation.alert = alert.id AND escalation.step = item.number) \
+           AND NOT EXISTS (SELECT 1 {told} AND told.removed_at IS NULL) \
            AND (item.unless_acked = 0 OR NOT EXISTS (SELECT 1 FROM ack WHERE ack.alert = alert.id))",
         store.dialect.items(StepItem::COLUMNS)
+    );
+    format!(
+        "SELECT alert, number, told_at, COALESCE(gone_at, told_at) AS since, \
+           CASE WHEN gone_at IS NULL THEN delay ELSE {} END AS wait FROM ({untaken}) AS untaken \
+         WHERE gone_at IS NOT NULL OR NOT EXISTS (SELECT 1 FROM escalation \
+           WHERE escalation.alert = untaken.alert AND escalation.step = untaken.number)",
+        milliseconds(UNWATCHED_AFTER)
     )
 }
 
-/// What was told further ahead of `$3` than its step waits: the clock was set back since, and the step is due.
-const TOLD_AHEAD: &str = "ahead.told_at > $3 + ahead.delay";
+/// When a step is due.
+const DUE_AT: &str = "ahead.since + ahead.wait";
+/// What a step counts from is further ahead of `$3` than it waits: the clock was set back since, and the step is due.
+const COUNTS_AHEAD: &str = "ahead.since > $3 + ahead.wait";
 
 fn bound(steps: &[RuleStep]) -> Result<String, StoreError> {
     let items: Vec<StepItem> = steps
@@ -54,11 +72,10 @@ impl Steps for SqlStore {
         limit: usize,
     ) -> Result<Vec<DueStep>, StoreError> {
         let statement = sqlx::AssertSqlSafe(format!(
-            "SELECT {}, ahead.number, ahead.told_at, ahead.told_at + ahead.delay, ack.author \
+            "SELECT {}, ahead.number, ahead.told_at, {DUE_AT}, ack.author \
              FROM ({}) AS ahead JOIN alert ON alert.id = ahead.alert LEFT JOIN ack ON ack.alert = ahead.alert \
-             WHERE (ahead.told_at + ahead.delay BETWEEN $2 AND $3 OR {TOLD_AHEAD}) \
-               AND (ahead.told_at + ahead.delay, ahead.alert, ahead.number) > ($4, $5, $6) \
-             ORDER BY ahead.told_at + ahead.delay, ahead.alert, ahead.number LIMIT $7",
+             WHERE ({DUE_AT} BETWEEN $2 AND $3 OR {COUNTS_AHEAD}) AND ({DUE_AT}, ahead.alert, ahead.number) > ($4, $5, $6) \
+             ORDER BY {DUE_AT}, ahead.alert, ahead.number LIMIT $7",
             rows::alert_columns(),
             ahead(self)
         ));
@@ -70,9 +87,8 @@ impl Steps for SqlStore {
             .bind(after.map_or("", |after| after.alert.as_str()))
             .bind(after.map_or(0, |after| i64::from(after.number)))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+            .all(self)
+            .await?;
         let mut due = rows::all(&found, "alert", due_step);
         for step in &mut due {
             step.notified = notified_before(self, &step.alert.id).await?;
@@ -81,16 +97,9 @@ impl Steps for SqlStore {
     }
 
     async fn next_step(&self, steps: &[RuleStep], after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        let statement = sqlx::AssertSqlSafe(format!(
-            "SELECT MIN(ahead.told_at + ahead.delay) FROM ({}) AS ahead WHERE ahead.told_at + ahead.delay > $2",
-            ahead(self)
-        ));
-        let row = sqlx::query(statement)
-            .bind(bound(steps)?)
-            .bind(after.as_millisecond())
-            .fetch_one(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+        let statement =
+            sqlx::AssertSqlSafe(format!("SELECT MIN({DUE_AT}) FROM ({}) AS ahead WHERE {DUE_AT} > $2", ahead(self)));
+        let row = sqlx::query(statement).bind(bound(steps)?).bind(after.as_millisecond()).one(self).await?;
         rows::optional_instant(&row, 0)
     }
 
@@ -123,11 +132,7 @@ impl Steps for SqlStore {
              ORDER BY escalation.alert, escalation.step DESC, escalation.receiver LIMIT $1",
             rows::alert_columns()
         ));
-        let mut found = sqlx::query(statement)
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+        let mut found = sqlx::query(statement).bind(i64::try_from(limit).unwrap_or(i64::MAX)).all(self).await?;
         if found.is_empty() {
             let owed = sqlx::AssertSqlSafe(format!(
                 "SELECT {}, CAST({FIRST_STEP} AS BIGINT), end_owed.receiver, end_owed.delivery FROM end_owed \
@@ -135,8 +140,8 @@ impl Steps for SqlStore {
                  ORDER BY end_owed.alert, end_owed.receiver LIMIT $1",
                 rows::alert_columns()
             ));
-            let owed = sqlx::query(owed).bind(i64::try_from(limit).unwrap_or(i64::MAX)).fetch_all(&self.readers).await;
-            found = owed.map_err(|error| self.failed(error))?;
+            let owed = sqlx::query(owed).bind(i64::try_from(limit).unwrap_or(i64::MAX)).all(self).await?;
+            found = owed;
         }
         Ok(rows::all(&found, "alert", |row| {
             Ok(EscalatedEnd {
@@ -163,10 +168,9 @@ impl Steps for SqlStore {
                     )
                     .bind(alert.as_str())
                     .bind(receiver.as_str())
-                    .execute(write.on())
-                    .await
-                    .map_err(|error| self.failed(error))?;
-                    noted += done.rows_affected();
+                    .run(self, write.on())
+                    .await?;
+                    noted += done;
                 }
                 self.commit(write).await?;
                 Ok(noted)
@@ -210,7 +214,7 @@ async fn settle(store: &SqlStore, write: &mut Write, end: &EscalatedEnd) -> Resu
     };
     let statement = statement.bind(end.alert.id.as_str()).bind(end.receiver.as_str());
     let statement = if is_owed { statement } else { statement.bind(i64::from(end.number)) };
-    statement.execute(write.on()).await.map(drop).map_err(|error| store.failed(error))
+    statement.run(store, write.on()).await.map(drop)
 }
 
 fn due_step(row: &AnyRow) -> Result<DueStep, StoreError> {
@@ -239,9 +243,8 @@ async fn notified_before(store: &SqlStore, alert: &AlertId) -> Result<Vec<(Recei
          GROUP BY one.receiver ORDER BY MIN(one.created_at), one.receiver",
     )
     .bind(alert.as_str())
-    .fetch_all(&store.readers)
-    .await
-    .map_err(|error| store.failed(error))?;
+    .all(store)
+    .await?;
     found.iter().map(|row| Ok((ReceiverId::new(rows::text(row, 0)?), rows::number(row, 1)? != 0))).collect()
 }
 
@@ -253,9 +256,8 @@ async fn is_still_due(store: &SqlStore, write: &mut Write, step: &StepTaken) -> 
     )
     .bind(step.alert.as_str())
     .bind(i64::from(step.unless_acked))
-    .fetch_optional(write.on())
-    .await
-    .map_err(|error| store.failed(error))?;
+    .at_most_one_in(store, write.on())
+    .await?;
     Ok(found.is_some())
 }
 
@@ -277,13 +279,12 @@ async fn take_one(
     .bind(delivery.id.as_str())
     .bind(to_json(&step.note)?)
     .bind(now.as_millisecond())
-    .execute(write.on())
-    .await
-    .map_err(|error| store.failed(error))?;
-    if done.rows_affected() > 0 {
+    .run(store, write.on())
+    .await?;
+    if done > 0 {
         insert::add(store, write, std::slice::from_ref(delivery)).await?;
     }
-    Ok(done.rows_affected())
+    Ok(done)
 }
 
 /// Whether the receiver is told of the end anyway: as one of the first who were told, or in another's place.
@@ -292,8 +293,7 @@ async fn knows_of_end(store: &SqlStore, write: &mut Write, end: &EscalatedEnd) -
         sqlx::query("SELECT 1 FROM delivery WHERE alert = $1 AND receiver = $2 AND kind = 'alert.resolved' LIMIT 1")
             .bind(end.alert.id.as_str())
             .bind(end.receiver.as_str())
-            .fetch_optional(write.on())
-            .await
-            .map_err(|error| store.failed(error))?;
+            .at_most_one_in(store, write.on())
+            .await?;
     Ok(found.is_some())
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::ask::Ask as _;
 use super::database::{SqlStore, Write};
 use super::insert::bury_late_followers;
 use super::items::IdItem;
@@ -116,9 +117,8 @@ impl FallbackDeliveries for SqlStore {
             .bind(died_after.as_millisecond())
             .bind(latest_due(now, Duration::ZERO).as_millisecond())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+            .all(self)
+            .await?;
         let behind = rows::alert_width();
         Ok(rows::all(&found, "alert", |row| {
             let untold = Untold {
@@ -142,9 +142,8 @@ impl FallbackDeliveries for SqlStore {
             .bind(i64::MAX)
             .bind(i64::MAX)
             .bind(i64::MAX)
-            .fetch_one(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+            .one(self)
+            .await?;
         rows::optional_instant(&row, 0)
     }
 
@@ -179,9 +178,8 @@ impl FallbackDeliveries for SqlStore {
         let found = sqlx::query(statement)
             .bind(receiver.as_str())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+            .all(self)
+            .await?;
         let behind = rows::alert_width();
         Ok(rows::all(&found, "alert", |row| {
             Ok(ToldInstead {
@@ -218,9 +216,7 @@ async fn add_fallback(store: &SqlStore, write: &mut Write, one: &FallbackDeliver
     )
     .bind(one.delivery.alert.as_ref().map(|alert| alert.as_str()))
     .bind(one.delivery.receiver.as_str())
-    .fetch_optional(write.on())
-    .await
-    .map_err(|error| store.failed(error))?;
+    .at_most_one_in(store, write.on()).await?;
     let known = known.map(|row| rows::text(&row, 0)).transpose()?;
     let marked = sqlx::query(
         "UPDATE delivery SET fallback = $2 WHERE id = $1 AND fallback IS NULL AND COALESCE((SELECT whole.state \
@@ -228,10 +224,8 @@ async fn add_fallback(store: &SqlStore, write: &mut Write, one: &FallbackDeliver
     )
     .bind(one.original.as_str())
     .bind(known.as_deref().unwrap_or(one.delivery.id.as_str()))
-    .execute(write.on())
-    .await
-    .map_err(|error| store.failed(error))?
-    .rows_affected();
+    .run(store, write.on())
+    .await?;
     if marked > 0 && known.is_none() {
         insert::add(store, write, std::slice::from_ref(&one.delivery)).await?;
     }

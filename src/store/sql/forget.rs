@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sqlx::any::AnyRow;
 
+use super::ask::Ask as _;
 use super::database::{SqlStore, Write};
 use super::items::{SubjectItem, to_json};
 use super::rows;
@@ -129,9 +130,8 @@ async fn old_runs(
         .bind(bounds.followed.as_millisecond())
         .bind(place.due.map(Timestamp::as_millisecond))
         .bind(i64::try_from(STORE_PURGE_ROWS_MAX).unwrap_or(i64::MAX))
-        .fetch_all(&store.readers)
-        .await
-        .map_err(|error| store.failed(error))?;
+        .all(store)
+        .await?;
     Ok((rows::all(&found, "instance", rows::snapshot), found.len() < STORE_PURGE_ROWS_MAX))
 }
 
@@ -155,9 +155,8 @@ async fn since_kept(store: &SqlStore, source: &SourceId, job: &str, runs: usize)
         .bind(source.as_str())
         .bind(job)
         .bind(i64::try_from(runs).unwrap_or(i64::MAX))
-        .fetch_all(&store.readers)
-        .await
-        .map_err(|error| store.failed(error))?;
+        .all(store)
+        .await?;
     let since = |row| Ok((rows::instance_type(row, 0)?.as_str(), rows::instant(rows::number(row, 1)?)?));
     found.iter().map(since).collect()
 }
@@ -194,9 +193,8 @@ async fn forget(
     let removed = sqlx::query(sqlx::AssertSqlSafe(statement))
         .bind(to_json(&items)?)
         .bind(before.as_millisecond())
-        .fetch_all(write.on())
-        .await
-        .map_err(|error| store.failed(error))?;
+        .all_in(store, write.on())
+        .await?;
     let mut days: BTreeMap<(String, i64, String, String), Day> = BTreeMap::new();
     for row in &removed {
         add(&mut days, row, zone)?;
@@ -252,8 +250,7 @@ async fn count(
         .bind(counts.took_ms)
         .bind(counts.longest_ms)
         .bind(counts.settled_sequence)
-        .execute(write.on())
-        .await
-        .map_err(|error| store.failed(error))?;
+        .run(store, write.on())
+        .await?;
     Ok(())
 }

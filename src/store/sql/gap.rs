@@ -4,6 +4,7 @@
 
 use jiff::Timestamp;
 
+use super::ask::Ask as _;
 use super::database::{SqlStore, Write};
 use super::items::clean;
 use super::rows;
@@ -19,16 +20,14 @@ pub(super) async fn next_sequence(store: &SqlStore, write: &mut Write, now: Time
         "UPDATE moment SET last = CASE WHEN $1 > last THEN $1 ELSE last + 1 END WHERE id = 1 RETURNING last",
     )
     .bind(now.as_millisecond())
-    .fetch_one(write.on())
-    .await
-    .map_err(|error| store.failed(error))?;
+    .one_in(store, write.on())
+    .await?;
     rows::number(&row, 0)
 }
 
 /// Waits until no other transaction is between this call, or a number of its own, and its end.
 pub(super) async fn queue_up(store: &SqlStore, write: &mut Write) -> Result<(), StoreError> {
-    let row = sqlx::query("UPDATE moment SET last = last WHERE id = 1").execute(write.on()).await;
-    row.map(drop).map_err(|error| store.failed(error))
+    sqlx::query("UPDATE moment SET last = last WHERE id = 1").run(store, write.on()).await.map(drop)
 }
 
 /// Opens or closes the gap of a source that was polled. Returns the sequence number of the commit; a poll that has nothing to
@@ -43,9 +42,8 @@ pub(super) async fn after_poll<A>(
     }
     let open = sqlx::query("SELECT 1 FROM gap WHERE source = $1 AND closed_moment IS NULL")
         .bind(commit.source.as_str())
-        .fetch_optional(write.on())
-        .await
-        .map_err(|error| store.failed(error))?;
+        .at_most_one_in(store, write.on())
+        .await?;
     if open.is_none() && commit.instances.is_empty() && commit.fired.is_empty() {
         return Ok(0);
     }
@@ -72,10 +70,9 @@ pub(super) async fn open(
         .bind(source.as_str())
         .bind(cause.as_str())
         .bind(clean(reason).into_owned())
-        .execute(write.on())
-        .await
-        .map_err(|error| store.failed(error))?;
-    if goes_on.rows_affected() > 0 {
+        .run(store, write.on())
+        .await?;
+    if goes_on > 0 {
         return Ok(sequence);
     }
     sqlx::query(
@@ -88,9 +85,7 @@ pub(super) async fn open(
     .bind(clean(reason).into_owned())
     .bind(now.as_millisecond())
     .bind(sequence)
-    .execute(write.on())
-    .await
-    .map_err(|error| store.failed(error))?;
+    .run(store, write.on()).await?;
     Ok(sequence)
 }
 
@@ -110,8 +105,7 @@ async fn close(
     .bind(except.map_or("", GapCause::as_str))
     .bind(now.as_millisecond())
     .bind(sequence)
-    .execute(write.on())
-    .await
-    .map_err(|error| store.failed(error))?;
+    .run(store, write.on())
+    .await?;
     Ok(())
 }

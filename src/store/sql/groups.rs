@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
+use super::ask::Ask as _;
 use super::database::SqlStore;
 use super::free::FREE;
 use super::gathering::{AHEAD, WAITS, latest};
@@ -15,7 +16,7 @@ use super::items::{IdItem, MemberItem, delivery_items, lists};
 use super::outbox::{ORDER, queued};
 use super::{insert, rows};
 use crate::alert::attach_escalation;
-use crate::model::{AlertFacts, DeliveryId, DueGroup, Mergeable, Notification, Queued, ReceiverId};
+use crate::model::{AlertFacts, DeliveryId, DigestFacts, DueGroup, Mergeable, Notification, Queued, ReceiverId};
 use crate::store::error::StoreError;
 use crate::store::groups::{Groups, Unrepeated};
 
@@ -43,9 +44,8 @@ impl Groups for SqlStore {
             .bind(by.as_millisecond())
             .bind(now.as_millisecond())
             .bind(latest(now))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+            .all(self)
+            .await?;
         let groups = rows::all(&found, "delivery", |row| {
             let place = rows::group_place(row, 0)?.ok_or_else(|| rows::unknown("group", "NULL"))?;
             Ok(DueGroup { place, waiting: u64::try_from(rows::number(row, 4)?).unwrap_or(0) })
@@ -62,9 +62,8 @@ impl Groups for SqlStore {
             .bind(receiver.as_str())
             .bind(key)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+            .all(self)
+            .await?;
         Ok(rows::all(&found, "delivery", queued))
     }
 
@@ -79,9 +78,7 @@ impl Groups for SqlStore {
         .bind(receiver.as_str())
         .bind(key)
         .bind(until.as_millisecond())
-        .execute(write.on())
-        .await
-        .map_err(|error| self.failed(error))?;
+        .run(self, write.on()).await?;
                 self.commit(write).await
             })
         })
@@ -107,9 +104,8 @@ impl Groups for SqlStore {
              FROM delivery AS one JOIN alert ON alert.id = one.alert WHERE one.id = $1",
         )
         .bind(delivery.as_str())
-        .fetch_optional(&self.readers)
-        .await
-        .map_err(|error| self.failed(error))?;
+        .at_most_one(self)
+        .await?;
         let facts = |row: &AnyRow| {
             let mut facts: AlertFacts = rows::json(row, 0)?;
             if let Some(note) = rows::optional_json(row, 1)? {
@@ -120,6 +116,14 @@ impl Groups for SqlStore {
         Ok(rows::all(found.as_slice(), "alert", facts).pop())
     }
 
+    async fn digest_of(&self, delivery: &DeliveryId) -> Result<Option<DigestFacts>, StoreError> {
+        let found = sqlx::query("SELECT facts FROM digest_facts WHERE delivery = $1")
+            .bind(delivery.as_str())
+            .at_most_one(self)
+            .await?;
+        Ok(rows::all(found.as_slice(), "digest_facts", |row| rows::json(row, 0)).pop())
+    }
+
     async fn told_by(&self, group: &DeliveryId) -> Result<Vec<AlertFacts>, StoreError> {
         let found = sqlx::query(
             "SELECT alert.facts FROM alert WHERE alert.id IN (SELECT member.alert FROM delivery AS member \
@@ -128,9 +132,8 @@ impl Groups for SqlStore {
              ORDER BY alert.created_at, alert.id",
         )
         .bind(group.as_str())
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|error| self.failed(error))?;
+        .all(self)
+        .await?;
         Ok(rows::all(&found, "alert", |row| rows::json(row, 0)))
     }
 
@@ -139,8 +142,8 @@ impl Groups for SqlStore {
         let mut known = HashMap::new();
         for text in lists(&items)? {
             let statement = self.statements.mergeable.clone();
-            let found = sqlx::query(statement).bind(text).fetch_all(&self.readers).await;
-            let found = rows::all(&found.map_err(|error| self.failed(error))?, "alert", with_facts);
+            let found = sqlx::query(statement).bind(text).all(self).await?;
+            let found = rows::all(&found, "alert", with_facts);
             known.extend(found.into_iter().map(|one: Mergeable| (one.id.clone(), one)));
         }
         Ok(deliveries.iter().filter_map(|id| known.remove(id)).collect())
@@ -154,14 +157,14 @@ impl Groups for SqlStore {
                     members.iter().map(|id| MemberItem { id: id.as_str(), group_id: group.id.as_str() }).collect();
                 let mut merged = 0;
                 for text in lists(&items)? {
-                    let done = sqlx::query(self.statements.merge.clone()).bind(text).execute(write.on()).await;
-                    merged += done.map_err(|error| self.failed(error))?.rows_affected();
+                    let done = sqlx::query(self.statements.merge.clone()).bind(text).run(self, write.on()).await?;
+                    merged += done;
                 }
                 let mut inserted = 0;
                 for text in lists(&delivery_items(std::iter::once(group)))? {
                     let done =
-                        sqlx::query(self.statements.insert_deliveries.clone()).bind(text).execute(write.on()).await;
-                    inserted += done.map_err(|error| self.failed(error))?.rows_affected();
+                        sqlx::query(self.statements.insert_deliveries.clone()).bind(text).run(self, write.on()).await?;
+                    inserted += done;
                 }
                 if merged != members.len() as u64 || inserted != 1 {
                     // Dropped without a commit, the transaction is as if it had never been.
@@ -169,8 +172,7 @@ impl Groups for SqlStore {
                 }
                 for text in lists(&items)? {
                     for statement in [&self.statements.merge_members, &self.statements.follow_group] {
-                        let done = sqlx::query(statement.clone()).bind(text.as_str()).execute(write.on()).await;
-                        done.map_err(|error| self.failed(error))?;
+                        sqlx::query(statement.clone()).bind(text.as_str()).run(self, write.on()).await?;
                     }
                 }
                 // Of several that it is the first to tell of, nobody knew of the earliest for longest.
@@ -179,9 +181,8 @@ impl Groups for SqlStore {
                        WHERE member.merged_into = $1) WHERE id = $1",
                 )
                 .bind(group.id.as_str())
-                .execute(write.on())
-                .await
-                .map_err(|error| self.failed(error))?;
+                .run(self, write.on())
+                .await?;
                 self.commit(write).await?;
                 Ok(true)
             })
@@ -205,11 +206,7 @@ impl Groups for SqlStore {
              ORDER BY member.receiver, member.group_key, alert.created_at, alert.id",
             rows::alert_columns()
         ));
-        let found = sqlx::query(statement)
-            .bind(now.as_millisecond())
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+        let found = sqlx::query(statement).bind(now.as_millisecond()).all(self).await?;
         let behind = rows::alert_width();
         let members = rows::all(&found, "alert", |row| {
             let place = rows::group_place(row, behind)?.ok_or_else(|| rows::unknown("group", "NULL"))?;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
+use super::ask::Ask as _;
 use super::database::SqlStore;
 use super::rows;
 use crate::model::{Alert, AlertId, DeliveryId, Instance, SourceId};
@@ -67,13 +68,13 @@ const DELIVERIES: &str = "SELECT id FROM delivery WHERE alert = $1 ORDER BY crea
 impl Inquiry for SqlStore {
     async fn jobs_of(&self, source: &SourceId) -> Result<Vec<String>, StoreError> {
         let query = sqlx::query(AssertSqlSafe(jobs_sql())).bind(source.as_str()).bind(FIRST);
-        let found = query.fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
+        let found = query.all(self).await?;
         Ok(rows::all(&found, "instance", |row| rows::text(row, 0)))
     }
 
     async fn run_named(&self, source: &SourceId, job: &str, id: &str) -> Result<Option<Instance>, StoreError> {
         let query = sqlx::query(AssertSqlSafe(run_sql())).bind(source.as_str()).bind(job).bind(id);
-        let found = query.fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
+        let found = query.all(self).await?;
         Ok(rows::all(&found, "instance", rows::instance).pop())
     }
 
@@ -86,19 +87,19 @@ impl Inquiry for SqlStore {
     ) -> Result<Vec<Instance>, StoreError> {
         let query =
             sqlx::query(AssertSqlSafe(runs_named_sql())).bind(source.as_str()).bind(after).bind(id).bind(bound(limit));
-        let found = query.fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
+        let found = query.all(self).await?;
         Ok(rows::all(&found, "instance", rows::instance))
     }
 
     async fn runs_of(&self, source: &SourceId, job: &str, limit: usize) -> Result<Vec<Instance>, StoreError> {
         let query = sqlx::query(AssertSqlSafe(runs_sql())).bind(source.as_str()).bind(job).bind(bound(limit));
-        let found = query.fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
+        let found = query.all(self).await?;
         Ok(rows::all(&found, "instance", rows::instance))
     }
 
     async fn alerts_about(&self, source: &SourceId, job: &str, limit: usize) -> Result<Vec<Alert>, StoreError> {
         let query = sqlx::query(AssertSqlSafe(alerts_sql())).bind(source.as_str()).bind(job).bind(bound(limit));
-        Ok(alerts(&query.fetch_all(&self.readers).await.map_err(|error| self.failed(error))?))
+        Ok(alerts(&query.all(self).await?))
     }
 
     async fn alerts_about_run(&self, run: &Instance, limit: usize) -> Result<Vec<Alert>, StoreError> {
@@ -107,21 +108,19 @@ impl Inquiry for SqlStore {
             .bind(run.job.name.as_str())
             .bind(run.id.as_str())
             .bind(bound(limit));
-        Ok(alerts(&query.fetch_all(&self.readers).await.map_err(|error| self.failed(error))?))
+        Ok(alerts(&query.all(self).await?))
     }
 
     async fn deliveries_of(&self, alert: &AlertId, limit: usize) -> Result<Vec<DeliveryId>, StoreError> {
-        let found = sqlx::query(DELIVERIES).bind(alert.as_str()).bind(bound(limit)).fetch_all(&self.readers).await;
-        let found = found.map_err(|error| self.failed(error))?;
+        let found = sqlx::query(DELIVERIES).bind(alert.as_str()).bind(bound(limit)).all(self).await?;
         Ok(rows::all(&found, "delivery", |row| rows::text(row, 0).map(DeliveryId::new)))
     }
 
     async fn looked_at(&self, source: &SourceId) -> Result<Option<(Timestamp, Vec<String>)>, StoreError> {
         let found = sqlx::query("SELECT polled_at, known_rules FROM source WHERE id = $1")
             .bind(source.as_str())
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+            .at_most_one(self)
+            .await?;
         found.map(|row| Ok((rows::instant(rows::number(&row, 0)?)?, rows::json(&row, 1)?))).transpose()
     }
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::{Any, Encode, SqlStr, Type};
 
+use super::ask::Ask as _;
 use super::database::{SqlStore, Write};
 use super::items::{IdItem, alert_items, delivery_items, pieces};
 use super::rows;
@@ -23,11 +24,8 @@ pub(super) async fn insert_fired<'a>(
 ) -> Result<HashSet<&'a str>, StoreError> {
     let mut repeated: HashSet<&str> = fired.iter().map(|alert| alert.borrow().id.as_str()).collect();
     for text in pieces(&alert_items(fired, now, sequence)) {
-        let inserted = sqlx::query(store.statements.insert_alerts.clone())
-            .bind(text?)
-            .fetch_all(write.on())
-            .await
-            .map_err(|error| store.failed(error))?;
+        let inserted =
+            sqlx::query(store.statements.insert_alerts.clone()).bind(text?).all_in(store, write.on()).await?;
         for row in &inserted {
             repeated.remove(rows::text(row, 0)?.as_str());
         }
@@ -89,7 +87,7 @@ pub(super) async fn execute<T: Serialize>(
     items: &[T],
 ) -> Result<(), StoreError> {
     for text in pieces(items) {
-        sqlx::query(statement.clone()).bind(text?).execute(write.on()).await.map_err(|error| store.failed(error))?;
+        sqlx::query(statement.clone()).bind(text?).run(store, write.on()).await?;
     }
     Ok(())
 }
@@ -106,8 +104,7 @@ where
     V: Encode<'static, Any> + Type<Any> + Copy + Send + 'static,
 {
     for text in pieces(items) {
-        let run = sqlx::query(statement.clone()).bind(text?).bind(value).execute(write.on()).await;
-        run.map_err(|error| store.failed(error))?;
+        sqlx::query(statement.clone()).bind(text?).bind(value).run(store, write.on()).await?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
+use super::ask::Ask as _;
 use super::database::SqlStore;
 use super::items::{AboutItem, JobItem, pieces};
 use super::rows;
@@ -33,12 +34,8 @@ pub(super) async fn lately(
         items.iter().map(|item| (item.id, (item.source.to_string(), item.job.to_string()))).collect();
     let mut found = HashMap::with_capacity(alerts.len());
     for piece in pieces(&items) {
-        let seen = sqlx::query(store.statements.lately.clone())
-            .bind(piece?)
-            .bind(since.as_millisecond())
-            .fetch_all(&store.readers)
-            .await
-            .map_err(|error| store.failed(error))?;
+        let seen =
+            sqlx::query(store.statements.lately.clone()).bind(piece?).bind(since.as_millisecond()).all(store).await?;
         found.extend(rows::all(&seen, "instance", |row| {
             let id = rows::text(row, 0)?;
             let count = |column| rows::number(row, column).map(|count| u64::try_from(count).unwrap_or(0));
@@ -70,9 +67,8 @@ async fn usual(store: &SqlStore, alerts: &[&Alert]) -> Result<HashMap<(String, S
         let seen = sqlx::query(store.statements.durations.clone())
             .bind(piece?)
             .bind(i64::try_from(USUAL_RUNS_MAX).unwrap_or(i64::MAX))
-            .fetch_all(&store.readers)
-            .await
-            .map_err(|error| store.failed(error))?;
+            .all(store)
+            .await?;
         for row in &seen {
             let took = u64::try_from(rows::number(row, 2)?).unwrap_or(0);
             durations.entry((rows::text(row, 0)?, rows::text(row, 1)?)).or_default().push(took);

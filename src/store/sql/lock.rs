@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use super::database::{Mode, SqlStore};
 use super::path::{found, unusable};
 use crate::store::address::{Kind, StoreAddress};
+use crate::store::counts::Worker;
 use crate::store::error::StoreError;
-use crate::store::tally::Worker;
 
 /// How often, and how long after each other, a process that starts tries to take a lock that is held.
 const LOCK_TRIES: usize = 4;

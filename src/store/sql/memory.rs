@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
+use super::ask::Ask as _;
 use super::database::SqlStore;
 use super::items::{JobItem, SubjectItem, lists};
 use super::own::IS_OWN;
@@ -24,9 +25,8 @@ pub(super) async fn load(store: &SqlStore, source: &SourceId) -> Result<Memory, 
     let mut read = store.snapshot().await?;
     let row = sqlx::query("SELECT generation, read_until, known_rules, polled_at, coverage FROM source WHERE id = $1")
         .bind(source.as_str())
-        .fetch_optional(read.on())
-        .await
-        .map_err(|error| store.failed(error))?;
+        .at_most_one_in(store, read.on())
+        .await?;
     let Some(row) = row else {
         store.done(read).await?;
         return Ok(Memory::default());
@@ -60,12 +60,7 @@ pub(super) async fn load(store: &SqlStore, source: &SourceId) -> Result<Memory, 
     // After a long outage the next poll reads back to the cursor, not only to the last try.
     let last_seen = until.map_or(polled_at, |until| until.min(polled_at));
     let horizon = last_seen.checked_sub(LISTED_AGAIN_MAX).unwrap_or(Timestamp::MIN).as_millisecond();
-    let ended = sqlx::query(SQL_ENDED)
-        .bind(source.as_str())
-        .bind(horizon)
-        .fetch_all(read.on())
-        .await
-        .map_err(|error| store.failed(error))?;
+    let ended = sqlx::query(SQL_ENDED).bind(source.as_str()).bind(horizon).all_in(store, read.on()).await?;
     for row in &ended {
         let reason = rows::optional_text(row, 1)?.and_then(|word| EndReason::from_word(&word));
         memory.ended.enter(&AlertId::new(rows::text(row, 0)?), reason);
@@ -120,11 +115,7 @@ pub(super) async fn snapshots(
         keys.iter().map(|key| SubjectItem { source: source.as_str(), job: &key.job, instance: &key.id }).collect();
     let mut known = HashMap::new();
     for text in lists(&items)? {
-        let found = sqlx::query(store.statements.snapshots.clone())
-            .bind(text)
-            .fetch_all(&store.readers)
-            .await
-            .map_err(|error| store.failed(error))?;
+        let found = sqlx::query(store.statements.snapshots.clone()).bind(text).all(store).await?;
         known.extend(rows::all(&found, "instance", rows::snapshot));
     }
     Ok(known)
@@ -138,8 +129,8 @@ pub(super) async fn known_jobs(
     let items: Vec<JobItem<'_>> = jobs.iter().map(|job| JobItem { source: source.as_str(), job }).collect();
     let mut known = HashSet::new();
     for text in lists(&items)? {
-        let found = sqlx::query(store.statements.known_jobs.clone()).bind(text).fetch_all(&store.readers).await;
-        for row in &found.map_err(|error| store.failed(error))? {
+        let found = sqlx::query(store.statements.known_jobs.clone()).bind(text).all(store).await?;
+        for row in &found {
             known.insert(rows::text(row, 0)?);
         }
     }

@@ -3,20 +3,23 @@
 //! It reads and writes one SQLite file, or one PostgreSQL database. `database` has the transactions, on `connections`;
 //! `open` finds the store, by `file` (which `lock` guards) or `server`, and `migrations` bring it up to date.
 //! Each role of the store is implemented in the file that holds its statements: `poll` the ledger, `outbox` and `groups`
-//! what lanes do, `fallback` and `escalation` who else is notified, `desk` what people say, `archive`, `deliveries`,
-//! `inquiry`, `tally` and `transition` what they ask, `digest`, `own` and `upkeep` (with `forget` for runs) the rest. Below them,
-//! `insert` writes alerts and deliveries for all of them, `gap` keeps when a source was not read, `gathering` whether
-//! anything waits for its group, `memory` loads what a poll remembers;
+//! what lanes do, `fallback` and `escalation` who else is notified, `desk` what people say, `archive`, `board`,
+//! `deliveries`, `inquiry` and `counts` what they ask, `digest`, `own` and `upkeep` (with `forget` for runs) the rest. Below them,
+//! `ask` puts statements to the database, `insert` writes alerts and deliveries for all of them, `transition` what polls saw,
+//! `actions` what people did, `gap` keeps when a source was not read, `gathering` whether anything waits for its group,
+//! `memory` loads what a poll remembers;
 //! `items` turns values into rows and `rows` turns rows into values; `statements` and `dialect` hold the SQL, so that
 //! another database needs a dialect and no second copy of the logic. Nothing here knows why a row is written.
 
 mod access;
 mod actions;
 mod archive;
+mod ask;
 mod board;
 mod candidate;
 mod connections;
 mod copy;
+mod counts;
 mod database;
 mod deliveries;
 mod desk;
@@ -29,7 +32,6 @@ mod forget;
 mod free;
 mod gap;
 mod gathering;
-mod gauges;
 mod groups;
 mod inquiry;
 mod insert;
@@ -53,7 +55,6 @@ mod server;
 #[cfg(test)]
 mod server_plans;
 mod statements;
-mod tally;
 mod transition;
 mod upkeep;
 

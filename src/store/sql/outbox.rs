@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
+use super::ask::Ask as _;
 use super::database::{SqlStore, Write};
 use super::free::{FREE, TOLD};
 use super::items::{DamagedItem, IdItem, lists, settled_items, to_json};
@@ -30,19 +31,14 @@ impl Outbox for SqlStore {
         )
         .bind(now.as_millisecond())
         .bind(INTERRUPTED)
-        .execute(write.on())
-        .await
-        .map_err(|error| self.failed(error))?;
+        .run(self, write.on()).await?;
         let taken = sqlx::query(
             "UPDATE delivery SET claimed_at = NULL, attempts = attempts + 1, last_status = NULL, last_error = $2, \
                next_attempt_at = $1 WHERE state = 'pending' AND claimed_at IS NOT NULL",
         )
         .bind(now.as_millisecond())
         .bind(INTERRUPTED)
-        .execute(write.on())
-        .await
-        .map_err(|error| self.failed(error))?
-        .rows_affected();
+        .run(self, write.on()).await?;
         self.commit(write).await?;
         if taken > 0 {
             tracing::warn!(deliveries = taken, "took back deliveries that a stopped process had begun");
@@ -83,9 +79,7 @@ impl Outbox for SqlStore {
                     .bind(latest(now))
                     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
                     .bind(self.fence.as_ref().map(|fence| fence.token))
-                    .fetch_all(write.on())
-                    .await
-                    .map_err(|error| self.failed(error))?;
+                    .all_in(self, write.on()).await?;
                 let mut claimed = Vec::with_capacity(found.len());
                 let mut damaged = Vec::new();
                 for row in &found {
@@ -117,9 +111,8 @@ impl Outbox for SqlStore {
             .bind(now.as_millisecond())
             .bind(latest(now))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+            .all(self)
+            .await?;
         // What cannot be understood stays in the queue: whoever claims it has it die with a log line.
         Ok(rows::all(&found, "delivery", queued))
     }
@@ -132,9 +125,8 @@ impl Outbox for SqlStore {
                     .bind(delivery.as_str())
                     .bind(to_json(content)?)
                     .bind(rendered_for)
-                    .execute(write.on())
-                    .await
-                    .map_err(|error| self.failed(error))?;
+                    .run(self, write.on())
+                    .await?;
                 self.commit(write).await
             })
         })
@@ -178,11 +170,7 @@ impl Outbox for SqlStore {
                 let items = settled_items(settled, &done)?;
                 for text in lists(&items)? {
                     for statement in [&self.statements.log_attempts, &self.statements.settle] {
-                        sqlx::query(statement.clone())
-                            .bind(text.as_str())
-                            .execute(write.on())
-                            .await
-                            .map_err(|error| self.failed(error))?;
+                        sqlx::query(statement.clone()).bind(text.as_str()).run(self, write.on()).await?;
                     }
                 }
                 own::note_outcomes(self, &mut write, settled).await?;
@@ -216,11 +204,9 @@ impl Outbox for SqlStore {
                     .bind(now.as_millisecond())
                     .bind(which.attempted_before.as_millisecond())
                     .bind(to_json(&except)?)
-                    .execute(write.on())
-                    .await
-                    .map_err(|error| self.failed(error))?;
+                    .run(self, write.on()).await?;
                 self.commit(write).await?;
-                Ok(done.rows_affected())
+                Ok(done)
             })
         })
         .await
@@ -242,8 +228,8 @@ impl Outbox for SqlStore {
              FROM ({}) AS urgency) AS ends",
             urgencies.join(" UNION ALL ")
         ));
-        let row = sqlx::query(statement).bind(receiver.as_str()).fetch_optional(&self.readers).await;
-        let Some(row) = row.map_err(|error| self.failed(error))? else { return Ok(None) };
+        let row = sqlx::query(statement).bind(receiver.as_str()).at_most_one(self).await?;
+        let Some(row) = row else { return Ok(None) };
         let (earliest, latest) = (rows::optional_instant(&row, 0)?, rows::optional_instant(&row, 1)?);
         let is_overdue = latest.is_some_and(|latest| is_due(latest, now, DELIVERY_WAIT_MAX))
             || self.gathering.waits_too_long(&self.readers, receiver, now).await.map_err(|error| self.failed(error))?;
@@ -261,9 +247,8 @@ impl Outbox for SqlStore {
                SUM(CASE WHEN group_key LIKE 'hold/%' AND group_told_at IS NULL THEN 1 ELSE 0 END) \
              FROM delivery WHERE state = 'pending' GROUP BY receiver ORDER BY receiver",
         )
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|error| self.failed(error))?;
+        .all(self)
+        .await?;
         Ok(rows::all(&found, "delivery", |row| {
             Ok(Pending {
                 receiver: ReceiverId::new(rows::text(row, 0)?),
@@ -284,9 +269,8 @@ impl Outbox for SqlStore {
              WHERE attempt.started_at >= $1 ORDER BY attempt.started_at",
         )
         .bind(since.as_millisecond())
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|error| self.failed(error))?;
+        .all(self)
+        .await?;
         found
             .iter()
             .map(|row| Ok((ReceiverId::new(rows::text(row, 0)?), rows::instant(rows::number(row, 1)?)?)))
@@ -314,10 +298,8 @@ async fn inherit(store: &SqlStore, receiver: &ReceiverId, token: i64, now: Times
             .bind(INTERRUPTED)
             .bind(receiver.as_str())
             .bind(token)
-            .execute(write.on())
-            .await
-            .map_err(|error| store.failed(error))?
-            .rows_affected();
+            .run(store, write.on())
+            .await?;
     }
     store.commit(write).await?;
     if rows > 0 {
@@ -328,13 +310,8 @@ async fn inherit(store: &SqlStore, receiver: &ReceiverId, token: i64, now: Times
 
 async fn count(store: &SqlStore, which: &str, receiver: &ReceiverId, now: Timestamp) -> Result<u64, StoreError> {
     let statement = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM delivery AS queued WHERE {which}"));
-    let row = sqlx::query(statement)
-        .bind(receiver.as_str())
-        .bind(now.as_millisecond())
-        .bind(latest(now))
-        .fetch_one(&store.readers)
-        .await
-        .map_err(|error| store.failed(error))?;
+    let row =
+        sqlx::query(statement).bind(receiver.as_str()).bind(now.as_millisecond()).bind(latest(now)).one(store).await?;
     Ok(u64::try_from(rows::number(&row, 0)?).unwrap_or(0))
 }
 
@@ -379,8 +356,8 @@ async fn done_by_now<'a>(
     let ids: Vec<IdItem> = done.keys().map(|id| IdItem { id }).collect();
     for text in lists(&ids)? {
         let statement = store.statements.done_so_far.clone();
-        let found = sqlx::query(statement).bind(text).fetch_all(write.on()).await;
-        for row in &found.map_err(|error| store.failed(error))? {
+        let found = sqlx::query(statement).bind(text).all_in(store, write.on()).await?;
+        for row in &found {
             let (id, mut so_far) = (rows::text(row, 0)?, rows::json::<Vec<String>>(row, 1)?);
             if let Some(new) = done.get_mut(id.as_str()) {
                 so_far.retain(|recipient| !new.contains(recipient));

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
+use super::ask::Ask as _;
 use super::database::{SqlStore, Write};
 use super::items::{IdItem, alert_items, clean, lists, to_json};
 use super::{actions, gap, insert, rows};
@@ -31,17 +32,14 @@ impl OwnAlerts for SqlStore {
              ORDER BY opened_moment",
         )
         .bind(closed_since.as_millisecond())
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|error| self.failed(error))?;
-        let unwell = sqlx::query(HEALTH).fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
+        .all(self).await?;
+        let unwell = sqlx::query(HEALTH).all(self).await?;
         let firing = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT {} FROM alert WHERE state = 'firing' AND {IS_OWN} ORDER BY created_at, id",
             rows::ALERT_COLUMNS
         )))
-        .fetch_all(&self.readers)
-        .await
-        .map_err(|error| self.failed(error))?;
+        .all(self)
+        .await?;
         Ok(OwnState {
             sources,
             gaps: rows::all(&gaps, "gap", |row| {
@@ -68,8 +66,8 @@ impl OwnAlerts for SqlStore {
             self.dialect.bound_texts(1)
         ));
         let items: Vec<IdItem> = sources.iter().map(|source| IdItem { id: source.as_str() }).collect();
-        let found = sqlx::query(statement).bind(to_json(&items)?).fetch_all(&self.readers).await;
-        Ok(rows::all(&found.map_err(|error| self.failed(error))?, "alert", rows::alert))
+        let found = sqlx::query(statement).bind(to_json(&items)?).all(self).await?;
+        Ok(rows::all(&found, "alert", rows::alert))
     }
 
     /// Alerts and what is pending for them, as a poll commits them; no cursor is moved.
@@ -86,9 +84,8 @@ impl OwnAlerts for SqlStore {
                 for source in touched.map(|alert| &alert.source).collect::<BTreeSet<_>>() {
                     sqlx::query("UPDATE source SET generation = generation + 1 WHERE id = $1")
                         .bind(source.as_str())
-                        .execute(write.on())
-                        .await
-                        .map_err(|error| self.failed(error))?;
+                        .run(self, write.on())
+                        .await?;
                 }
                 let repeated = insert::insert_fired(self, &mut write, &own.fired, own.now, sequence).await?;
                 insert::insert_deliveries(self, &mut write, std::iter::once(&own.deliveries), &repeated).await?;
@@ -107,7 +104,7 @@ fn closing(alert: &Alert) -> Option<Action> {
 
 /// Notes how receivers fare. As long as everything arrives it only looks.
 pub(super) async fn note_outcomes(store: &SqlStore, write: &mut Write, settled: &[Settled]) -> Result<(), StoreError> {
-    let known = sqlx::query(HEALTH).fetch_all(write.on()).await.map_err(|error| store.failed(error))?;
+    let known = sqlx::query(HEALTH).all_in(store, write.on()).await?;
     if known.is_empty() && settled.iter().all(|one| one.state == DeliveryState::Delivered) {
         return Ok(());
     }
@@ -139,7 +136,7 @@ async fn put_health(
 ) -> Result<(), StoreError> {
     let Some(health) = health else {
         let removed = sqlx::query("DELETE FROM receiver_health WHERE receiver = $1").bind(receiver.as_str());
-        return removed.execute(write.on()).await.map(drop).map_err(|error| store.failed(error));
+        return removed.run(store, write.on()).await.map(drop);
     };
     sqlx::query(
         "INSERT INTO receiver_health (receiver, since, lasting, rejected, failing, error) VALUES ($1, $2, $3, $4, $5, $6) \
@@ -152,10 +149,7 @@ async fn put_health(
     .bind(i64::from(health.rejected))
     .bind(i64::from(health.is_failing))
     .bind(clean(&health.error).into_owned())
-    .execute(write.on())
-    .await
-    .map(drop)
-    .map_err(|error| store.failed(error))
+    .run(store, write.on()).await.map(drop)
 }
 
 fn health(row: &AnyRow) -> Result<ReceiverHealth, StoreError> {
@@ -179,8 +173,8 @@ async fn receivers_of(
     let mut receivers = HashMap::new();
     for text in lists(&ids)? {
         let statement = store.statements.receivers.clone();
-        let found = sqlx::query(statement).bind(text).fetch_all(write.on()).await;
-        for row in &found.map_err(|error| store.failed(error))? {
+        let found = sqlx::query(statement).bind(text).all_in(store, write.on()).await?;
+        for row in &found {
             receivers.insert(rows::text(row, 0)?, ReceiverId::new(rows::text(row, 1)?));
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::ask::Ask as _;
 use super::database::{SqlStore, Write};
 use super::rows;
 use crate::limits::LANE_PAUSE_UNASKED_MAX;
@@ -18,18 +19,13 @@ pub(super) async fn keep(store: &SqlStore, receiver: &ReceiverId, until: Timesta
     )
     .bind(receiver.as_str())
     .bind(until.as_millisecond())
-    .execute(write.on())
-    .await
-    .map_err(|error| store.failed(error))?;
+    .run(store, write.on()).await?;
     store.commit(write).await
 }
 
 pub(super) async fn until(store: &SqlStore, receiver: &ReceiverId) -> Result<Option<Timestamp>, StoreError> {
-    let row = sqlx::query("SELECT until FROM pause WHERE receiver = $1")
-        .bind(receiver.as_str())
-        .fetch_optional(&store.readers)
-        .await
-        .map_err(|error| store.failed(error))?;
+    let row =
+        sqlx::query("SELECT until FROM pause WHERE receiver = $1").bind(receiver.as_str()).at_most_one(store).await?;
     row.map(|row| rows::instant(rows::number(&row, 0)?)).transpose()
 }
 
@@ -56,9 +52,8 @@ pub(super) async fn note(store: &SqlStore, write: &mut Write, settled: &[Settled
         )
         .bind(delivery)
         .bind(until.as_millisecond())
-        .execute(write.on())
-        .await
-        .map_err(|error| store.failed(error))?;
+        .run(store, write.on())
+        .await?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
+use super::ask::Ask as _;
 use super::database::{SqlStore, Write};
 use super::gap::next_sequence;
 use super::items::{IdItem, alert_items, clean, instance_items, lists, to_json};
@@ -46,11 +47,8 @@ impl PollLedger for SqlStore {
     }
 
     async fn generation(&self, source: &SourceId) -> Result<i64, StoreError> {
-        let row = sqlx::query("SELECT generation FROM source WHERE id = $1")
-            .bind(source.as_str())
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+        let row =
+            sqlx::query("SELECT generation FROM source WHERE id = $1").bind(source.as_str()).at_most_one(self).await?;
         row.map_or(Ok(0), |row| rows::number(&row, 0))
     }
 
@@ -58,11 +56,7 @@ impl PollLedger for SqlStore {
         let items: Vec<IdItem> = ids.iter().map(|id| IdItem { id: id.as_str() }).collect();
         let mut known = HashSet::new();
         for text in lists(&items)? {
-            let found = sqlx::query(self.statements.known_alerts.clone())
-                .bind(text)
-                .fetch_all(&self.readers)
-                .await
-                .map_err(|error| self.failed(error))?;
+            let found = sqlx::query(self.statements.known_alerts.clone()).bind(text).all(self).await?;
             for row in &found {
                 known.insert(AlertId::new(rows::text(row, 0)?));
             }
@@ -94,9 +88,8 @@ impl PollLedger for SqlStore {
                 .bind(source.as_str())
                 .bind(now.as_millisecond())
                 .bind(clean(reason).into_owned())
-                .execute(write.on())
-                .await
-                .map_err(|error| self.failed(error))?;
+                .run(self, write.on())
+                .await?;
                 gap::open(self, &mut write, source, GapCause::Unreadable, reason, now).await?;
                 transition::log_poll(self, &mut write, source, now, PollOutcome::Unread).await?;
                 self.commit(write).await
@@ -123,10 +116,8 @@ impl PollLedger for SqlStore {
         .bind(until)
         .bind(sequence)
         .bind(clean(&gap.reason).into_owned())
-        .execute(write.on())
-        .await
-        .map_err(|error| self.failed(error))?;
-                if longer.rows_affected() == 0 {
+        .run(self, write.on()).await?;
+                if longer == 0 {
                     sqlx::query(
                         "INSERT INTO gap (source, cause, reason, began_at, ended_at, opened_moment, closed_moment) \
                  VALUES ($1, $2, $3, $4, $5, $6, $6)",
@@ -137,9 +128,8 @@ impl PollLedger for SqlStore {
                     .bind(gap.from.as_millisecond())
                     .bind(until)
                     .bind(sequence)
-                    .execute(write.on())
-                    .await
-                    .map_err(|error| self.failed(error))?;
+                    .run(self, write.on())
+                    .await?;
                 }
                 self.commit(write).await
             })
@@ -196,18 +186,16 @@ impl PollLedger for SqlStore {
         let found = sqlx::query(statement)
             .bind(to_json(&items)?)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+            .all(self)
+            .await?;
         Ok(rows::all(&found, "alert", rows::alert))
     }
 
     async fn load_learnt(&self, source: &SourceId) -> Result<BTreeMap<String, String>, StoreError> {
         let found = sqlx::query("SELECT question, answer FROM learnt WHERE source = $1")
             .bind(source.as_str())
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+            .all(self)
+            .await?;
         found.iter().map(|row| Ok((rows::text(row, 0)?, rows::text(row, 1)?))).collect()
     }
 
@@ -215,11 +203,7 @@ impl PollLedger for SqlStore {
         self.retried(|| {
             Box::pin(async {
                 let mut write = self.write().await?;
-                sqlx::query("DELETE FROM learnt WHERE source = $1")
-                    .bind(source.as_str())
-                    .execute(write.on())
-                    .await
-                    .map_err(|error| self.failed(error))?;
+                sqlx::query("DELETE FROM learnt WHERE source = $1").bind(source.as_str()).run(self, write.on()).await?;
                 for (question, answer) in learnt {
                     sqlx::query(
                         "INSERT INTO learnt (source, question, answer) VALUES ($1, $2, $3) \
@@ -228,9 +212,8 @@ impl PollLedger for SqlStore {
                     .bind(source.as_str())
                     .bind(question)
                     .bind(answer)
-                    .execute(write.on())
-                    .await
-                    .map_err(|error| self.failed(error))?;
+                    .run(self, write.on())
+                    .await?;
                 }
                 self.commit(write).await
             })
@@ -253,9 +236,8 @@ async fn runs_of(
             .bind(source.as_str())
             .bind(job)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&store.readers)
-            .await
-            .map_err(|error| store.failed(error))?;
+            .all(store)
+            .await?;
         let of_job = rows::all(&found, "instance", rows::snapshot);
         runs.insert(job.clone(), of_job.into_iter().map(|(key, run)| (key.id, run)).collect());
     }
@@ -283,9 +265,8 @@ async fn in_span(
         .bind(from.as_millisecond())
         .bind(until.as_millisecond())
         .bind(planned_from.as_millisecond())
-        .fetch_all(&store.readers)
+        .all(store)
         .await
-        .map_err(|error| store.failed(error))
 }
 
 /// Moves the cursor and counts the generation on, if it is still the one that the decisions rest on.
@@ -313,10 +294,9 @@ async fn move_source<A>(store: &SqlStore, write: &mut Write, commit: &PollCommit
         .bind(commit.now.as_millisecond())
         .bind(commit.incomplete.as_deref().map(|reason| clean(reason).into_owned()))
         .bind(to_json(&commit.covered)?)
-        .execute(write.on())
-        .await
-        .map_err(|error| store.failed(error))?;
-    if done.rows_affected() == 0 { Err(StoreError::Conflict(commit.source.clone())) } else { Ok(()) }
+        .run(store, write.on())
+        .await?;
+    if done == 0 { Err(StoreError::Conflict(commit.source.clone())) } else { Ok(()) }
 }
 
 /// Writes a poll and returns what was rendered, which has come to its end.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::ask::Ask as _;
 use super::database::{SqlStore, Write};
 use super::items::{IdItem, milliseconds, to_json};
 use super::rows;
@@ -27,11 +28,10 @@ pub(super) async fn keep(
         note(store, &mut write, known).await?;
         remove_others(store, &mut write, known, now).await?;
     }
-    let gone =
-        sqlx::query("SELECT id, fallback, fallback_after FROM receiver WHERE removed_at IS NOT NULL ORDER BY id")
-            .fetch_all(write.on())
-            .await
-            .map_err(|error| store.failed(error))?;
+    let gone = sqlx::query("SELECT id, fallback, fallback_after FROM receiver WHERE removed_at >= $1 ORDER BY id")
+        .bind(long_ago(now))
+        .all_in(store, write.on())
+        .await?;
     store.commit(write).await?;
     let gone = rows::all(&gone, "receiver", |row| {
         let fallback = rows::optional_text(row, 1)?.map(ReceiverId::new);
@@ -44,8 +44,7 @@ pub(super) async fn keep(
 /// Whether the configuration is the one in force; another one waits until the transaction ends.
 async fn is_in_force(store: &SqlStore, write: &mut Write, fingerprint: &str) -> Result<bool, StoreError> {
     let statement = format!("SELECT 1 FROM generation WHERE id = 1 AND fingerprint = $1{}", store.dialect.keep_row());
-    let found = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(fingerprint).fetch_optional(write.on()).await;
-    found.map(|row| row.is_some()).map_err(|error| store.failed(error))
+    Ok(sqlx::query(sqlx::AssertSqlSafe(statement)).bind(fingerprint).at_most_one_in(store, write.on()).await?.is_some())
 }
 
 async fn note(store: &SqlStore, write: &mut Write, known: &[KnownReceiver]) -> Result<(), StoreError> {
@@ -55,8 +54,7 @@ async fn note(store: &SqlStore, write: &mut Write, known: &[KnownReceiver]) -> R
             "INSERT INTO receiver (id, fallback, fallback_after) VALUES ($1, $2, $3) ON CONFLICT (id) DO UPDATE \
              SET fallback = excluded.fallback, fallback_after = excluded.fallback_after, removed_at = NULL",
         );
-        let done = done.bind(one.id.as_str()).bind(to).bind(after).execute(write.on()).await;
-        done.map_err(|error| store.failed(error))?;
+        done.bind(one.id.as_str()).bind(to).bind(after).run(store, write.on()).await?;
     }
     Ok(())
 }
@@ -89,7 +87,8 @@ async fn remove_others(
             2,
             format!(
                 "INSERT INTO receiver (id, removed_at) SELECT DISTINCT receiver, $2 FROM delivery WHERE {pending} \
-                 ON CONFLICT (id) DO NOTHING"
+                 ON CONFLICT (id) DO UPDATE SET removed_at = excluded.removed_at WHERE receiver.removed_at < {}",
+                long_ago(now)
             ),
         ),
         (2, format!("UPDATE receiver SET removed_at = $2 WHERE removed_at IS NULL AND id NOT IN {texts}")),
@@ -117,17 +116,22 @@ async fn remove_others(
         if binds > 2 {
             query = query.bind(RECEIVER_GONE);
         }
-        dead = query.execute(write.on()).await.map_err(|error| store.failed(error))?.rows_affected();
+        dead = query.run(store, write.on()).await?;
     }
     if dead > 0 {
         tracing::error!(deliveries = dead, "gave up deliveries: {RECEIVER_GONE}");
     }
-    let long_ago = now.checked_sub(FALLBACK_DEAD_AGE_MAX).unwrap_or(Timestamp::MIN).as_millisecond();
     for statement in [
         "DELETE FROM receiver_health WHERE receiver IN (SELECT id FROM receiver WHERE removed_at < $1)",
-        "DELETE FROM receiver WHERE removed_at < $1",
+        // Whom a step has told of what fires is kept in mind: the step looks for who took its place.
+        "DELETE FROM receiver WHERE removed_at < $1 AND id NOT IN (SELECT receiver FROM escalation WHERE ended = 0)",
     ] {
-        sqlx::query(statement).bind(long_ago).execute(write.on()).await.map_err(|error| store.failed(error))?;
+        sqlx::query(statement).bind(long_ago(now)).run(store, write.on()).await?;
     }
     Ok(())
+}
+
+/// What is gone since before then concerns no fallback any more.
+fn long_ago(now: Timestamp) -> i64 {
+    now.checked_sub(FALLBACK_DEAD_AGE_MAX).unwrap_or(Timestamp::MIN).as_millisecond()
 }

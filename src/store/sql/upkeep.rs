@@ -8,6 +8,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::ask::Ask as _;
 use super::database::SqlStore;
 use super::{actions, forget, gap, rows};
 use crate::limits::{DELIVERY_PATIENCE, JOB_DAYS_KEPT, STORE_PURGE_ROWS_MAX};
@@ -31,14 +32,12 @@ impl Upkeep for SqlStore {
         .bind(fingerprint)
         .bind(i64::from(is_reload))
         .bind(now.as_millisecond())
-        .fetch_optional(write.on())
-        .await
-        .map_err(|error| self.failed(error))?;
+        .at_most_one_in(self, write.on()).await?;
         let number = match row {
             Some(row) => rows::number(&row, 0)?,
             None => {
-                let row = sqlx::query("SELECT number FROM generation WHERE id = 1").fetch_one(write.on()).await;
-                rows::number(&row.map_err(|error| self.failed(error))?, 0)?
+                let row = sqlx::query("SELECT number FROM generation WHERE id = 1").one_in(self, write.on()).await?;
+                rows::number(&row, 0)?
             }
         };
         self.commit(write).await?;
@@ -57,9 +56,8 @@ impl Upkeep for SqlStore {
                     "INSERT INTO pulse (id, at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET at = excluded.at",
                 )
                 .bind(now.as_millisecond())
-                .execute(write.on())
-                .await
-                .map_err(|error| self.failed(error))?;
+                .run(self, write.on())
+                .await?;
                 self.commit(write).await
             })
         })
@@ -67,11 +65,9 @@ impl Upkeep for SqlStore {
     }
 
     async fn purge(&self, before: Timestamp, kept: &KeptRuns, zone: &TimeZone) -> Result<u64, StoreError> {
-        let found = sqlx::query("SELECT id, COALESCE(read_until, polled_at) FROM source ORDER BY id")
-            .fetch_all(&self.readers)
-            .await;
+        let found = sqlx::query("SELECT id, COALESCE(read_until, polled_at) FROM source ORDER BY id").all(self).await?;
         let mut removed = 0;
-        for row in &found.map_err(|error| self.failed(error))? {
+        for row in &found {
             let (source, last_seen) = (SourceId::new(rows::text(row, 0)?), rows::instant(rows::number(row, 1)?)?);
             removed += forget::purge_instances(self, &source, (last_seen, before), kept, zone).await?;
         }
@@ -220,7 +216,7 @@ async fn delete(store: &SqlStore, statement: &'static str, bounds: &[i64]) -> Re
         deletion = deletion.bind(*bound);
     }
     let mut write = store.write().await?;
-    let rows = deletion.execute(write.on()).await.map_err(|error| store.failed(error))?.rows_affected();
+    let rows = deletion.run(store, write.on()).await?;
     store.commit(write).await?;
     Ok(rows)
 }

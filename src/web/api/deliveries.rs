@@ -9,7 +9,7 @@ use serde_json::json;
 use super::exchange::{Body, Said, answer, limit, list};
 use crate::desk::json;
 use crate::model::{AlertId, Delivery, DeliveryState, MessageKind, ReceiverId};
-use crate::store::{Actions as _, DeliveryAsk};
+use crate::store::{DeliveryAsk, Desk as _};
 use crate::web::access::Person;
 use crate::web::cursor;
 use crate::web::deeds::{self, Doer};

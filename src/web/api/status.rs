@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::exchange::{answer, limit, list};
 use crate::desk::json as said;
 use crate::store::{
-    Archive as _, Gauges as _, Lease, Leases as _, OwnAlerts as _, PollLedger as _, Present, SourceCondition, Standing,
+    Archive as _, Counts as _, Lease, Leases as _, OwnAlerts as _, PollLedger as _, Present, SourceCondition, Standing,
 };
 use crate::web::access::Person;
 use crate::web::cursor;

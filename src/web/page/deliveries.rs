@@ -11,7 +11,7 @@ use super::frame::{Page, alert_link, encoded, shown};
 use crate::desk::json::without_signatures;
 use crate::limits::PAGE_ROWS;
 use crate::model::{Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId};
-use crate::store::{Actions as _, DeliveryAsk, DeliveryRecord};
+use crate::store::{DeliveryAsk, DeliveryRecord, Desk as _};
 use crate::web::cursor;
 use crate::web::fault::Fault;
 use crate::web::state::Web;

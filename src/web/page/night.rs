@@ -19,7 +19,7 @@ use crate::limits::{
     NIGHT_ALERTS_MAX, NIGHT_HOURS, NIGHT_HOURS_MAX, NIGHT_ROWS_MAX, NIGHT_RUNS_MAX, WEB_REFRESH_EVERY,
 };
 use crate::model::{Ack, AlertId, Severity, SourceId, Status};
-use crate::store::{Gauges as _, SourceCondition};
+use crate::store::{Counts as _, SourceCondition};
 use crate::web::fault::Fault;
 use crate::web::night::{Between, Lane, Night as Known, Urgency, gather, span_of};
 use crate::web::state::Web;

@@ -11,7 +11,7 @@ use super::action::Done;
 use super::frame::{Page, encoded, shown};
 use crate::limits::{ACTIONS_SHOWN, REPLICA_GONE_AFTER};
 use crate::store::{
-    Archive as _, Counted, Gauges as _, Lease, Leases as _, OwnAlerts as _, PollLedger as _, Present, SourceCondition,
+    Archive as _, Counted, Counts as _, Lease, Leases as _, OwnAlerts as _, PollLedger as _, Present, SourceCondition,
     Standing,
 };
 use crate::template::display_text;

@@ -1,13 +1,15 @@
 //! Messages that were rendered for another kind of receiver: one was put under the same name since.
 //!
 //! Pure but for the store. What a message is about is in the store, as it is now: it is rendered again, in the form that the
-//! receiver takes today, and stored before it is sent, so that every later attempt sends the same. What cannot be rendered
-//! again, a digest or a test, is dead with that reason: nobody could read it where it would go.
+//! receiver takes today, and stored before it is sent, so that every later attempt sends the same. A digest is rendered from the
+//! facts that were stored with it. What cannot be rendered again, a test or a digest of which no facts are stored, is dead with
+//! that reason: nobody could read it where it would go.
 
 use jiff::Timestamp;
 
 use super::claiming::Claimer;
 use crate::alert::message_about;
+use crate::digest;
 use crate::limits::GROUP_MEMBERS_MAX;
 use crate::model::{Content, Delivery, DeliveryId, MessageKind, Notification};
 use crate::notify::Renderer;
@@ -77,6 +79,11 @@ impl<S: Groups + Outbox> Claimer<S> {
                 let grouped = renderer.group(&facts, 0, now, GROUP_MEMBERS_MAX);
                 let whole = grouped.filter(|grouped| grouped.named == facts.len());
                 Ok(whole.map(|whole| whole.rendered.into_content(self.composer.receiver(), delivery.id.as_str())))
+            }
+            MessageKind::Digest => {
+                let found = self.store.digest_of(&delivery.id).await?;
+                let rendered = found.map(|facts| renderer.render(&digest::message(facts, delivery.created_at)));
+                Ok(rendered.map(|rendered| rendered.into_content(self.composer.receiver(), delivery.id.as_str())))
             }
             _ => Ok(None),
         }

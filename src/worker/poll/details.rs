@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use futures_util::StreamExt as _;
-use futures_util::stream;
+use futures_util::stream::{self, FuturesUnordered};
 
 use super::poller::Poller;
 use crate::alert::{attach_belonging, attach_error, attach_log_tail, attach_nodes, attach_place, is_about_job_status};
@@ -40,10 +40,10 @@ impl Look {
     }
 }
 
-/// A log whose end belongs under the error of a run.
+/// A log whose end belongs under the error of a run. The error itself is in the run's alerts: of thousands, those are copied
+/// whose logs are read just now.
 struct Log {
     of: InstanceKey,
-    error: Option<String>,
     path: String,
 }
 
@@ -115,7 +115,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
             for at in by_subject.get(&key).into_iter().flatten() {
                 look.attach_to(alerts[*at]);
             }
-            logs.extend(look.log.map(|path| Log { of: key, error: look.error, path }));
+            logs.extend(look.log.map(|path| Log { of: key, path }));
         }
         self.add_logs(logs, &by_subject, &mut alerts).await;
     }
@@ -125,14 +125,15 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         if logs.is_empty() {
             return;
         }
-        let mut read = stream::iter(logs)
-            .map(|log| async move {
-                let end = self.source.with_log(log.error.as_deref(), &log.path).await;
-                (log, end)
-            })
-            .buffer_unordered(DETAIL_CONCURRENCY);
+        let (mut waiting, mut read) = (logs.into_iter(), FuturesUnordered::new());
         let all = async {
-            while let Some((log, end)) = read.next().await {
+            loop {
+                for log in waiting.by_ref().take(DETAIL_CONCURRENCY - read.len()) {
+                    let first = of.get(&log.of).and_then(|places| alerts[*places.first()?].facts.instance.as_ref());
+                    let error = first.and_then(|run| run.error.clone());
+                    read.push(async move { (self.source.with_log(error.as_deref(), &log.path).await, log) });
+                }
+                let Some((end, log)) = read.next().await else { break };
                 let Some(end) = end else { continue };
                 for at in of.get(&log.of).into_iter().flatten() {
                     attach_error(alerts[*at], Some(end.error.clone()));

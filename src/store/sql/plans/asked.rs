@@ -13,16 +13,15 @@ use crate::model::{
     GroupPlace, InstanceKey, MessageKind, Notification, PollOutcome, RuleId, RuleStep, SilenceId, SourceId, StepTaken,
 };
 use crate::store::access::Access as _;
-use crate::store::actions::Actions as _;
 use crate::store::archive::Archive as _;
 use crate::store::board::{Board, Place};
+use crate::store::counts::Counts as _;
 use crate::store::deliveries::Deliveries as _;
 use crate::store::desk::Desk as _;
 use crate::store::digests::{DigestCommit, DigestCursor, Digests as _, Since};
 use crate::store::error::StoreError;
 use crate::store::escalation::Steps as _;
 use crate::store::fallback::{FallbackDeliveries as _, FallbackDelivery, KnownReceiver};
-use crate::store::gauges::Gauges as _;
 use crate::store::groups::Groups as _;
 use crate::store::inquiry::Inquiry as _;
 use crate::store::leases::{Fence, Leases as _, Replica};
@@ -30,9 +29,8 @@ use crate::store::ledger::{PollCommit, PollLedger};
 use crate::store::outbox::{Hurried, Outbox as _, Settled};
 use crate::store::own::{OwnAlerts as _, OwnCommit};
 use crate::store::sql::database::SqlStore;
-use crate::store::tally::Tally as _;
-use crate::store::transition::TransitionLog as _;
 use crate::store::upkeep::{KeptRuns, Upkeep as _};
+use crate::template::sample_digest;
 
 /// What loops and whoever looks read.
 pub(super) async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
@@ -71,6 +69,7 @@ pub(super) async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
     store.attempts_since(now).await?;
     store.told_by(&delivery).await?;
     store.facts_of(&delivery).await?;
+    store.digest_of(&delivery).await?;
     store.tell_alone(&[delivery], now).await?;
     store.unrepeated(now).await?;
     let after = Duration::from_secs(60);
@@ -161,7 +160,8 @@ pub(super) async fn sum_up(store: &SqlStore) -> Result<(), StoreError> {
     }
     let to = DigestCursor { sequence: from.sequence + 1, made_at: now, due_at: now };
     let message = Notification::new("digest".into(), "hook".into(), MessageKind::Digest, Content::default(), now);
-    store.commit_digest(&DigestCommit { name: "asked".into(), from, to, deliveries: vec![message] }).await
+    let facts = sample_digest(now).digest().cloned().expect("a digest");
+    store.commit_digest(&DigestCommit { name: "asked".into(), from, to, facts, deliveries: vec![message] }).await
 }
 
 /// Writes what polls, lanes and the other loops write, and what they read for that.

@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use super::archive::{AlertQuery, InstanceFilter};
 use super::deliveries::DeliveryQuery;
 use super::error::StoreError;
-use crate::model::{AlertId, ReceiverId, RuleId};
+use crate::model::{AlertId, ReceiverId, RuleId, Severity};
 
 /// Counts, and the names that rows bear.
-pub trait Tally: Send + Sync {
+pub trait Counts: Send + Sync {
     /// How many alerts `query` asks for.
     fn count_alerts(&self, query: &AlertQuery) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
@@ -38,6 +38,12 @@ pub trait Tally: Send + Sync {
 
     /// What is still to be sent and what was given up, by receiver; receivers without either are left out.
     fn backlog(&self) -> impl Future<Output = Result<Vec<Backlog>, StoreError>> + Send;
+
+    /// Counts what is open at `now`, on one state of the store.
+    fn gauges(&self, now: Timestamp) -> impl Future<Output = Result<Counted, StoreError>> + Send;
+
+    /// How many alerts fire and how many letters are dead: what stands in the head of every page.
+    fn open_counts(&self) -> impl Future<Output = Result<(u64, u64), StoreError>> + Send;
 }
 
 /// What is still to be sent to one receiver, and what was given up.
@@ -64,4 +70,17 @@ pub struct Worker {
     pub pid: Option<u32>,
     /// Since when it has worked on the store.
     pub since: Option<Timestamp>,
+}
+
+/// What is open, counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// What is pending, by receiver, with when the oldest of it was made.
+    pub pending: Vec<(ReceiverId, u64, Timestamp)>,
+    /// Dead letters by receiver.
+    pub dead: Vec<(ReceiverId, u64)>,
+    /// Alerts that fire, by rule and severity; of a severity that is unknown, none.
+    pub firing: Vec<(RuleId, Option<Severity>, u64)>,
+    /// Silences that hold.
+    pub silences: u64,
 }

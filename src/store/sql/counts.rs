@@ -5,18 +5,20 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 
 use super::archive::{alerts_bound, instances_bound, wanted, wanted_alerts};
+use super::ask::Ask as _;
 use super::database::SqlStore;
 use super::deliveries::{deliveries_bound, wanted_deliveries};
 use super::items::{IdItem, lists};
 use super::rows;
-use crate::model::{AlertId, ReceiverId, RuleId};
+use crate::model::{AlertId, ReceiverId, RuleId, Severity};
 use crate::store::archive::{AlertQuery, InstanceFilter};
+use crate::store::counts::{Backlog, Counted, Counts};
 use crate::store::deliveries::DeliveryQuery;
 use crate::store::error::StoreError;
-use crate::store::tally::{Backlog, Tally};
 
 /// By receiver; both halves are answered by an index of their own.
 const BACKLOG: &str = "SELECT receiver, CAST(SUM(pending) AS BIGINT), MIN(oldest), CAST(SUM(dead) AS BIGINT), \
@@ -32,42 +34,39 @@ const BACKLOG: &str = "SELECT receiver, CAST(SUM(pending) AS BIGINT), MIN(oldest
          WHERE state = 'dead' AND dropped_at IS NULL GROUP BY receiver) AS part \
      GROUP BY receiver ORDER BY receiver";
 
-impl Tally for SqlStore {
+impl Counts for SqlStore {
     async fn count_alerts(&self, query: &AlertQuery) -> Result<u64, StoreError> {
         let sql = format!("SELECT COUNT(*) FROM alert WHERE {}", wanted_alerts(self.dialect));
-        let row = alerts_bound(sqlx::query(AssertSqlSafe(sql)), query)?.fetch_one(&self.readers).await;
-        counted(&row.map_err(|error| self.failed(error))?)
+        let row = alerts_bound(sqlx::query(AssertSqlSafe(sql)), query)?.one(self).await?;
+        counted(&row, 0)
     }
 
     async fn count_deliveries(&self, query: &DeliveryQuery) -> Result<u64, StoreError> {
         let sql = format!("SELECT COUNT(*) FROM delivery WHERE {}", wanted_deliveries());
-        let row = deliveries_bound(sqlx::query(AssertSqlSafe(sql)), query).fetch_one(&self.readers).await;
-        counted(&row.map_err(|error| self.failed(error))?)
+        let row = deliveries_bound(sqlx::query(AssertSqlSafe(sql)), query).one(self).await?;
+        counted(&row, 0)
     }
 
     async fn count_instances(&self, filter: &InstanceFilter) -> Result<u64, StoreError> {
         let sql = format!("SELECT COUNT(*) FROM instance WHERE {}", wanted(self.dialect));
-        let row = instances_bound(sqlx::query(AssertSqlSafe(sql)), filter)?.fetch_one(&self.readers).await;
-        counted(&row.map_err(|error| self.failed(error))?)
+        let row = instances_bound(sqlx::query(AssertSqlSafe(sql)), filter)?.one(self).await?;
+        counted(&row, 0)
     }
 
     async fn count_jobs(&self, filter: &InstanceFilter) -> Result<u64, StoreError> {
         let wanted = wanted(self.dialect);
         let sql = format!("SELECT COUNT(*) FROM (SELECT DISTINCT source, job FROM instance WHERE {wanted}) AS known");
-        let row = instances_bound(sqlx::query(AssertSqlSafe(sql)), filter)?.fetch_one(&self.readers).await;
-        counted(&row.map_err(|error| self.failed(error))?)
+        let row = instances_bound(sqlx::query(AssertSqlSafe(sql)), filter)?.one(self).await?;
+        counted(&row, 0)
     }
 
     async fn recorded_rules(&self) -> Result<Vec<RuleId>, StoreError> {
-        let found = sqlx::query("SELECT DISTINCT rule FROM alert ORDER BY rule").fetch_all(&self.readers).await;
-        let found = found.map_err(|error| self.failed(error))?;
+        let found = sqlx::query("SELECT DISTINCT rule FROM alert ORDER BY rule").all(self).await?;
         Ok(rows::all(&found, "alert", |row| rows::text(row, 0).map(RuleId::new)))
     }
 
     async fn recorded_receivers(&self) -> Result<Vec<ReceiverId>, StoreError> {
-        let found =
-            sqlx::query("SELECT DISTINCT receiver FROM delivery ORDER BY receiver").fetch_all(&self.readers).await;
-        let found = found.map_err(|error| self.failed(error))?;
+        let found = sqlx::query("SELECT DISTINCT receiver FROM delivery ORDER BY receiver").all(self).await?;
         Ok(rows::all(&found, "delivery", |row| rows::text(row, 0).map(ReceiverId::new)))
     }
 
@@ -76,29 +75,71 @@ impl Tally for SqlStore {
         let sql = format!("SELECT id, job FROM alert WHERE id IN {}", self.dialect.bound_texts(1));
         let mut jobs = HashMap::new();
         for text in lists(&ids)? {
-            let found = sqlx::query(AssertSqlSafe(sql.as_str())).bind(text).fetch_all(&self.readers).await;
-            let found = found.map_err(|error| self.failed(error))?;
+            let found = sqlx::query(AssertSqlSafe(sql.as_str())).bind(text).all(self).await?;
             jobs.extend(rows::all(&found, "alert", |row| Ok((AlertId::new(rows::text(row, 0)?), rows::text(row, 1)?))));
         }
         Ok(jobs)
     }
 
     async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
-        let found = sqlx::query(BACKLOG).fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
+        let found = sqlx::query(BACKLOG).all(self).await?;
         Ok(rows::all(&found, "delivery", |row| {
             Ok(Backlog {
                 receiver: ReceiverId::new(rows::text(row, 0)?),
-                pending: u64::try_from(rows::number(row, 1)?).unwrap_or(0),
+                pending: counted(row, 1)?,
                 oldest: rows::optional_instant(row, 2)?,
-                dead: u64::try_from(rows::number(row, 3)?).unwrap_or(0),
-                held: u64::try_from(rows::number(row, 4)?).unwrap_or(0),
+                dead: counted(row, 3)?,
+                held: counted(row, 4)?,
                 held_until: rows::optional_instant(row, 5)?,
             })
         }))
     }
+
+    async fn gauges(&self, now: Timestamp) -> Result<Counted, StoreError> {
+        let mut read = self.snapshot().await?;
+        let found = sqlx::query(
+            "SELECT receiver, COUNT(*), MIN(created_at) FROM delivery WHERE state = 'pending' GROUP BY receiver",
+        )
+        .all_in(self, read.on())
+        .await?;
+        let pending = rows::all(&found, "delivery", |row| {
+            Ok((ReceiverId::new(rows::text(row, 0)?), counted(row, 1)?, rows::instant(rows::number(row, 2)?)?))
+        });
+        let found = sqlx::query(
+            "SELECT receiver, COUNT(*) FROM delivery WHERE state = 'dead' AND dropped_at IS NULL GROUP BY receiver",
+        )
+        .all_in(self, read.on())
+        .await?;
+        let dead = rows::all(&found, "delivery", |row| Ok((ReceiverId::new(rows::text(row, 0)?), counted(row, 1)?)));
+        let found =
+            sqlx::query("SELECT rule, urgency, COUNT(*) FROM alert WHERE state = 'firing' GROUP BY rule, urgency")
+                .all_in(self, read.on())
+                .await?;
+        let firing = rows::all(&found, "alert", |row| {
+            let urgency = rows::optional_number(row, 1)?.and_then(|urgency| u8::try_from(urgency).ok());
+            Ok((RuleId::new(rows::text(row, 0)?), urgency.and_then(Severity::from_urgency), counted(row, 2)?))
+        });
+        let row = sqlx::query("SELECT COUNT(*) FROM silence WHERE expired_at IS NULL AND ends_at > $1")
+            .bind(now.as_millisecond())
+            .one_in(self, read.on())
+            .await?;
+        let silences = counted(&row, 0)?;
+        self.done(read).await?;
+        Ok(Counted { pending, dead, firing, silences })
+    }
+
+    async fn open_counts(&self) -> Result<(u64, u64), StoreError> {
+        let row = sqlx::query(
+            "SELECT (SELECT COUNT(*) FROM alert WHERE state = 'firing'), \
+               (SELECT COUNT(*) FROM delivery WHERE state = 'dead' AND dropped_at IS NULL)",
+        )
+        .one(self)
+        .await?;
+        Ok((counted(&row, 0)?, counted(&row, 1)?))
+    }
 }
 
-/// The number in a row of one.
-fn counted(row: &sqlx::any::AnyRow) -> Result<u64, StoreError> {
-    Ok(u64::try_from(rows::number(row, 0)?).unwrap_or(0))
+/// The number in a column.
+fn counted(row: &sqlx::any::AnyRow, index: usize) -> Result<u64, StoreError> {
+    Ok(u64::try_from(rows::number(row, index)?).unwrap_or(0))
 }

@@ -57,7 +57,7 @@ pub use digests::{DigestCommit, DigestCursor, Digests, Since};
 pub use error::StoreError;
 pub use escalation::{AfterStep, Steps};
 pub use fallback::{FallbackDeliveries, FallbackDelivery, KnownReceiver, ToldInstead, Undelivered};
-pub use gauges::{Counted, Gauges};
+pub use gauges::{Counted, FiringCount, Gauges};
 pub use groups::{Groups, Unrepeated};
 pub use inquiry::Inquiry;
 pub use leases::{Fence, Lease, Leases, Present, Replica, Standing};

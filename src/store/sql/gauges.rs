@@ -6,7 +6,10 @@ use super::database::SqlStore;
 use super::rows;
 use crate::model::{ReceiverId, RuleId, Severity};
 use crate::store::error::StoreError;
-use crate::store::gauges::{Counted, Gauges};
+use crate::store::gauges::{Counted, FiringCount, Gauges};
+
+/// What fires, counted.
+const FIRING: &str = "SELECT rule, urgency, COUNT(*) FROM alert WHERE state = 'firing' GROUP BY rule, urgency";
 
 impl Gauges for SqlStore {
     async fn gauges(&self, now: Timestamp) -> Result<Counted, StoreError> {
@@ -27,15 +30,8 @@ impl Gauges for SqlStore {
         .await
         .map_err(|error| self.failed(error))?;
         let dead = rows::all(&found, "delivery", |row| Ok((ReceiverId::new(rows::text(row, 0)?), count(row, 1)?)));
-        let found =
-            sqlx::query("SELECT rule, urgency, COUNT(*) FROM alert WHERE state = 'firing' GROUP BY rule, urgency")
-                .fetch_all(read.on())
-                .await
-                .map_err(|error| self.failed(error))?;
-        let firing = rows::all(&found, "alert", |row| {
-            let urgency = rows::optional_number(row, 1)?.and_then(|urgency| u8::try_from(urgency).ok());
-            Ok((RuleId::new(rows::text(row, 0)?), urgency.and_then(Severity::from_urgency), count(row, 2)?))
-        });
+        let found = sqlx::query(FIRING).fetch_all(read.on()).await.map_err(|error| self.failed(error))?;
+        let firing = rows::all(&found, "alert", firing_count);
         let row = sqlx::query("SELECT COUNT(*) FROM silence WHERE expired_at IS NULL AND ends_at > $1")
             .bind(now.as_millisecond())
             .fetch_one(read.on())
@@ -44,6 +40,11 @@ impl Gauges for SqlStore {
         let silences = count(&row, 0)?;
         self.done(read).await?;
         Ok(Counted { pending, dead, firing, silences })
+    }
+
+    async fn firing_counts(&self) -> Result<Vec<FiringCount>, StoreError> {
+        let found = sqlx::query(FIRING).fetch_all(&self.readers).await.map_err(|error| self.failed(error))?;
+        Ok(rows::all(&found, "alert", firing_count))
     }
 
     async fn open_counts(&self) -> Result<(u64, u64), StoreError> {
@@ -56,6 +57,11 @@ impl Gauges for SqlStore {
         .map_err(|error| self.failed(error))?;
         Ok((count(&row, 0)?, count(&row, 1)?))
     }
+}
+
+fn firing_count(row: &sqlx::any::AnyRow) -> Result<FiringCount, StoreError> {
+    let urgency = rows::optional_number(row, 1)?.and_then(|urgency| u8::try_from(urgency).ok());
+    Ok((RuleId::new(rows::text(row, 0)?), urgency.and_then(Severity::from_urgency), count(row, 2)?))
 }
 
 fn count(row: &sqlx::any::AnyRow, index: usize) -> Result<u64, StoreError> {

@@ -47,6 +47,7 @@ pub(super) fn migrations(dialect: Dialect) -> Migrator {
         step(51, "delivery_lists", include_str!("migrations/0051_delivery_lists.sql")),
         step(52, "by_severity", include_str!("migrations/0052_by_severity.sql")),
         step(54, "runs_of_a_job", include_str!("migrations/0054_runs_of_a_job.sql")),
+        step(55, "pages", include_str!("migrations/0055_pages.sql")),
     ])
 }
 

@@ -13,6 +13,7 @@
 mod access;
 mod actions;
 mod archive;
+mod asking;
 mod board;
 mod candidate;
 mod connections;

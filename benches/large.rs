@@ -14,7 +14,7 @@ use nightbell::store::{Mode, PollCommit, PollLedger as _, SqlStore};
 /// The token of the simulated workspace.
 pub(crate) const TOKEN: &str = "a-token-for-the-bench";
 /// Jobs that the runs belong to.
-const JOBS: u64 = 2_000;
+pub(crate) const JOBS: u64 = 2_000;
 
 /// A simulated workspace, in this process.
 pub(crate) async fn workspace() -> SimWorkspace {

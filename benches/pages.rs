@@ -21,7 +21,7 @@ use nightbell::limits::NIGHT_ALERTS_MAX;
 use nightbell::sim::SimInstance;
 use nightbell::store::{Archive as _, Mode, SqlStore};
 
-use large::{Running, TOKEN, fill, job_of, nightbell, run, workspace};
+use large::{JOBS, Running, TOKEN, fill, job_of, nightbell, run, workspace};
 
 /// How often each page is asked for.
 const TIMES: usize = 21;
@@ -143,7 +143,7 @@ struct Size {
     runs: u64,
     /// Runs that failed, each with an alert.
     alerts: u64,
-    /// Of which so many ended, because a later run went well.
+    /// Of which about so many ended, because a later run of their job went well, which ends all alerts of the job.
     ended: u64,
     /// Dead letters, silences, and what people did.
     deeds: u64,
@@ -170,22 +170,25 @@ async fn serve(directory: &Path, size: &Size) -> Served {
     let now = SystemClock.now();
     fill(directory, (0..size.runs).map(|number| run(number, size.runs, (25, 7_200), now)), now).await;
     let back = |seconds| now.checked_sub(Duration::from_secs(seconds)).unwrap();
-    let put = |numbers: std::ops::Range<u64>, first: u64, ago: u64, status: &str| {
+    // They end within a span that lies so far back.
+    let put = |numbers: std::ops::Range<u64>, first: u64, ago: u64, status: &str, (least, span): (u64, u64)| {
         workspace.put_all(numbers.map(|number| {
-            SimInstance::waiting(&job_of(number), first + number, back(ago)).ended(status, back(60 + number % 600))
+            SimInstance::waiting(&job_of(number), first + number, back(ago)).ended(status, back(least + number % span))
         }));
         let once = nightbell().args(["--log", "off", "run", "--once", "-c"]).arg(&rules).stderr(Stdio::null()).status();
         assert!(once.is_ok(), "it does not run");
     };
-    put(0..size.alerts, 9_000_000, 1_200, "fail");
-    put(0..size.ended, 19_000_000, 1_100, "success");
+    put(0..size.alerts, 9_000_000, 1_200, "fail", (60, 600));
+    let well = JOBS.min(size.alerts) * size.ended / size.alerts;
+    put(0..well, 19_000_000, 1_100, "success", (10, 40));
     let store = SqlStore::open(&url, Mode::Read).await.unwrap();
     // That the receiver cannot be reached is an alert of its own.
     let mut begun = store.alerts(usize::MAX).await.unwrap();
     begun.retain(|alert| alert.rule.as_str().starts_with("failed"));
     assert_eq!(begun.len() as u64, size.alerts, "not every failure is an alert");
     let ended = begun.iter().filter(|alert| alert.facts.alert.ends_at.is_some()).count();
-    assert_eq!(ended as u64, size.ended, "not every later run ended one");
+    let expected = (0..size.alerts).filter(|number| number % JOBS < well).count();
+    assert_eq!(ended, expected, "not every later run ended the alerts of its job");
     begun.retain(|alert| alert.rule.as_str() == "failed");
     let alert = begun[begun.len() / 2].id.to_string();
     let (whole, half) = (client(&rules, &["--role", "responder"]), client(&rules, &["--label", "team=finance"]));

@@ -260,38 +260,39 @@ impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
         let Series { polls, poll_seconds, listed, last_success, alerts, ended, suppressed, decision_lag, .. } =
             &*self.0;
-        registry.register("polls", "Polls of a source, by how they ended.", polls.clone());
-        registry.register("poll_duration_seconds", "How long a poll takes.", poll_seconds.clone());
-        registry.register("instances_listed", "Instances that a source has listed.", listed.clone());
-        let says = "When a source was last read as a whole; 0 before the first time.";
+        registry.register("polls", "Polls of a source, by how they ended", polls.clone());
+        registry.register("poll_duration_seconds", "How long a poll takes", poll_seconds.clone());
+        registry.register("instances_listed", "Instances that a source has listed", listed.clone());
+        let says = "When a source was last read as a whole; 0 before the first time";
         registry.register("source_last_success_timestamp_seconds", says, last_success.clone());
-        registry.register("alerts", "Alerts that began, also those that nobody was notified of.", alerts.clone());
-        registry.register("alerts_ended", "Alerts that ended, by the reason.", ended.clone());
-        let says = "Alerts that began and were held back, by what held them back.";
+        registry.register("alerts", "Alerts that began, also those that nobody was notified of", alerts.clone());
+        registry.register("alerts_ended", "Alerts that ended, by the reason", ended.clone());
+        let says = "Alerts that began and were held back, by what held them back";
         registry.register("alerts_suppressed", says, suppressed.clone());
-        let says = "From when a condition came to hold until Nightbell decided that it does.";
+        let says = "From when a condition came to hold until Nightbell decided that it does";
         registry.register("decision_lag_seconds", says, decision_lag.clone());
         let Series { attempts, retries, delivered, dead, delivery_lag, notice_lag, store_seconds, requests, .. } =
             &*self.0;
-        registry.register("delivery_attempts", "Attempts to deliver, by what they came to.", attempts.clone());
-        registry.register("delivery_retries", "Attempts after the first one of a delivery.", retries.clone());
-        registry.register("deliveries_delivered", "Deliveries that the channel has confirmed.", delivered.clone());
-        registry.register("deliveries_dead", "Deliveries that were given up.", dead.clone());
-        let says = "From the making of a delivery until the channel has confirmed it.";
+        registry.register("delivery_attempts", "Attempts to deliver, by what they came to", attempts.clone());
+        registry.register("delivery_retries", "Attempts after the first one of a delivery", retries.clone());
+        registry.register("deliveries_delivered", "Deliveries that the channel has confirmed", delivered.clone());
+        registry.register("deliveries_dead", "Deliveries that were given up", dead.clone());
+        let says = "From the making of a delivery until the channel has confirmed it";
         registry.register("delivery_lag_seconds", says, delivery_lag.clone());
         let says = "From when a condition came to hold until the channel has confirmed its first message, a group's too; \
-                    of what no window holds back.";
+                    of what no window holds back";
         registry.register("notice_lag_seconds", says, notice_lag.clone());
-        registry.register("store_write_seconds", "How long the store takes to keep something.", store_seconds.clone());
+        registry.register("store_write_seconds", "How long the store takes to keep something", store_seconds.clone());
         let Series { lease_held, lease_token, .. } = &*self.0;
-        let says = "Whether this process may run the loop of a lease; one process of all on a store may.";
+        let says = "Whether this process may run the loop of a lease; one process of all on a store may";
         registry.register("lease_held", says, lease_held.clone());
-        let says = "Under which token this process holds a lease; it grows with each taking. 0 where it does not, or is alone.";
+        let says =
+            "Under which token this process holds a lease; it grows with each taking. 0 where it does not, or is alone";
         registry.register("lease_token", says, lease_token.clone());
-        registry.register("http_requests", "What the page and the API have answered.", requests.clone());
-        let says = "How long the page and the API take.";
+        registry.register("http_requests", "What the page and the API have answered", requests.clone());
+        let says = "How long the page and the API take";
         registry.register("http_request_duration_seconds", says, self.0.request_seconds.clone());
-        let says = "Connections that were turned away because there were too many.";
+        let says = "Connections that were turned away because there were too many";
         registry.register("http_connections_refused", says, self.0.connections_refused.clone());
     }
 }

@@ -12,8 +12,8 @@ use nightbell::model::{
 };
 use nightbell::notify::{Fallback, ReceiverSettings, Renderer};
 use nightbell::store::{
-    Deliveries as _, FallbackDeliveries as _, Groups as _, KnownReceiver, Outbox as _, OwnAlerts as _, PollCommit,
-    PollLedger as _, Settled, SqlStore,
+    Board as _, Deliveries as _, FallbackDeliveries as _, Groups as _, KnownReceiver, Outbox as _, OwnAlerts as _,
+    PollCommit, PollLedger as _, Settled, SqlStore,
 };
 use nightbell::worker::fallback::{Fallbacks, Route};
 use nightbell::worker::pending::{Receiver, Receivers};
@@ -224,6 +224,24 @@ async fn what_is_not_bad_enough_or_was_told_or_died_long_ago_stays_where_it_is()
     dies(&store, "d4", at(1)).await;
     assert_eq!(fallbacks.pass(at(2 + 24 * 3600)).await.unwrap(), 0);
     assert_eq!(fallbacks.pass(at(24 * 3600)).await.unwrap(), 1, "the night's dead letters are told in the morning");
+}
+
+/// Whoever gives a message up knows of the alert: nobody is woken in the receiver's place.
+#[tokio::test]
+async fn what_a_person_gave_up_goes_to_no_fallback() {
+    let place = Place::new();
+    let (one, two, three) = (alert("a1", "one"), alert("a2", "two"), alert("a3", "three"));
+    let deliveries = [("d1", &one), ("d2", &two), ("d3", &three)].map(|(id, alert)| telling(id, alert, "oncall"));
+    let (store, fallbacks) = with_pending(&place, vec![one, two, three], deliveries.to_vec()).await;
+    for id in ["d1", "d3"] {
+        dies(&store, id, at(1)).await;
+    }
+    let dropped = store.drop_deliveries(&["d1".into(), "d2".into()], "kim", "told by phone", at(2)).await.unwrap();
+    assert_eq!(dropped.len(), 2, "a dead one, and one that was pending");
+    assert_eq!(fallbacks.pass(at(3)).await.unwrap(), 1, "the other dead one alone");
+    let told = store.deliveries(9).await.unwrap();
+    let told: Vec<_> = told.iter().filter_map(|one| one.fallback_for.as_ref()).collect();
+    assert_eq!(told, [&DeliveryId::new("d3")]);
 }
 
 #[tokio::test]

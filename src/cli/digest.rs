@@ -18,6 +18,7 @@ use super::output::{complain, fail, print};
 use super::place::Desk;
 use crate::app;
 use crate::config::{Config, DigestSettings};
+use crate::desk::page_of;
 use crate::digest::message;
 use crate::model::{AttemptOutcome, Content, LabelMatch, Message};
 use crate::notify::{ReceiverSettings, mail_of_digest, plain_mail_of_digest};
@@ -84,7 +85,7 @@ pub(super) async fn digest(desk: &Desk, show: &Show) -> Result<Exit, Failure> {
         match &show.out {
             None => print(content.part("text").trim_end())?,
             Some(path) => {
-                std::fs::write(path, page(&content)).with_context(|| format!("cannot write {}", path.display()))?;
+                std::fs::write(path, page_of(&content)).with_context(|| format!("cannot write {}", path.display()))?;
                 complain(format_args!("wrote {}", path.display()));
             }
         }
@@ -156,16 +157,6 @@ fn mail(config: &Config, settings: &DigestSettings, message: &Message) -> Result
         None => plain_mail_of_digest(&settings.timezone, message),
     };
     Ok(rendered.map_err(|problem| anyhow::anyhow!(problem))?)
-}
-
-/// The mail's HTML with its pictures inside.
-pub(super) fn page(content: &Content) -> String {
-    let mut html = content.part("html").to_string();
-    for (name, file) in content.parts.iter().filter(|(name, _)| name.starts_with("image/")) {
-        let id = name.trim_start_matches("image/").trim_end_matches(".png");
-        html = html.replace(&format!("cid:{id}@nightbell"), &format!("data:image/png;base64,{file}"));
-    }
-    html
 }
 
 async fn send(config: &Config, settings: &DigestSettings, message: &Message, now: Timestamp) -> Result<Exit, Failure> {

@@ -9,11 +9,13 @@ mod close;
 mod error;
 pub mod explain;
 pub mod json;
+mod picture;
 mod silence;
 mod token;
 
 pub use ack::{Acked, acknowledge, hearers, unacknowledge};
 pub use close::{Closing, close, owe, receivers_of};
 pub use error::DeskError;
+pub use picture::{is_picture, page_of};
 pub use silence::{Hits, Named, Wrong, check_length, check_silence, ends_after, one_line, preview_silence};
 pub use token::{TOKEN_HEAD, hash_of, new_secret, new_token};

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use super::error::StoreError;
 use crate::model::{
-    Ack, Alert, AlertId, AlertState, Delivery, DeliveryId, DeliveryState, Instance, Labels, ReceiverId, RuleId,
-    Severity, SourceId, Status,
+    Ack, Alert, AlertId, AlertState, Delivery, DeliveryId, DeliveryState, Instance, ReceiverId, RuleId, Severity,
+    SourceId, Status,
 };
 
 /// Where a page of a list ends: the next one begins after it. Lists go from the newest to the oldest.
@@ -134,17 +134,20 @@ pub trait Board: Send + Sync {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Delivery>, StoreError>> + Send;
 
-    /// The labels of these alerts.
-    fn labels_of(
-        &self,
-        alerts: &[AlertId],
-    ) -> impl Future<Output = Result<HashMap<AlertId, Labels>, StoreError>> + Send;
+    /// These alerts, those that are there.
+    fn alerts_of(&self, ids: &[AlertId]) -> impl Future<Output = Result<HashMap<AlertId, Alert>, StoreError>> + Send;
 
     /// The alerts that messages about several tell of together, by message.
     fn alerts_told_by(
         &self,
         deliveries: &[DeliveryId],
     ) -> impl Future<Output = Result<HashMap<DeliveryId, Vec<AlertId>>, StoreError>> + Send;
+
+    /// How many messages each of these tells of together; none of one that tells of itself alone.
+    fn told_counts(
+        &self,
+        deliveries: &[DeliveryId],
+    ) -> impl Future<Output = Result<HashMap<DeliveryId, u64>, StoreError>> + Send;
 
     /// When these alerts were first told, and until when what is pending for them waits; nothing of those of which nothing
     /// is to be told.

@@ -42,6 +42,9 @@ pub trait Counts: Send + Sync {
     /// Counts what is open at `now`, on one state of the store.
     fn gauges(&self, now: Timestamp) -> impl Future<Output = Result<Counted, StoreError>> + Send;
 
+    /// How many alerts fire, by rule and severity; of a severity that is unknown, none.
+    fn firing_counts(&self) -> impl Future<Output = Result<Vec<FiringCount>, StoreError>> + Send;
+
     /// How many alerts fire and how many letters are dead: what stands in the head of every page.
     fn open_counts(&self) -> impl Future<Output = Result<(u64, u64), StoreError>> + Send;
 }
@@ -72,6 +75,9 @@ pub struct Worker {
     pub since: Option<Timestamp>,
 }
 
+/// How many alerts of a rule fire with a severity.
+pub type FiringCount = (RuleId, Option<Severity>, u64);
+
 /// What is open, counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counted {
@@ -79,8 +85,8 @@ pub struct Counted {
     pub pending: Vec<(ReceiverId, u64, Timestamp)>,
     /// Dead letters by receiver.
     pub dead: Vec<(ReceiverId, u64)>,
-    /// Alerts that fire, by rule and severity; of a severity that is unknown, none.
-    pub firing: Vec<(RuleId, Option<Severity>, u64)>,
+    /// Alerts that fire.
+    pub firing: Vec<FiringCount>,
     /// Silences that hold.
     pub silences: u64,
 }

@@ -57,7 +57,7 @@ pub use archive::{
     AlertQuery, Archive, InstanceFilter, JobHistory, MessageRecord, SourceCondition, Telling, Transition,
 };
 pub use board::{AlertAsk, Board, DayCount, DeliveryAsk, Place, ReadSpan, SlotCount, StepRow, ToldWhen};
-pub use counts::{Backlog, Counted, Counts, Worker};
+pub use counts::{Backlog, Counted, Counts, FiringCount, Worker};
 pub use deliveries::{AttemptRecord, DeadLetters, Deliveries, DeliveryQuery, DeliveryRecord, Revived};
 pub use desk::{Desk, NewSilence, Told};
 pub use digests::{DigestCommit, DigestCursor, Digests, Since};

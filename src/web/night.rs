@@ -21,7 +21,7 @@ use crate::limits::{
 use crate::model::{Ack, Alert, AlertId, AlertState, GapPart, Instance, Severity, SourceId, Status};
 use crate::rule::daily::Daily;
 use crate::rule::{Pattern, Rule, Trigger};
-use crate::store::{self, AlertAsk, Board as _, Inquiry as _, OwnAlerts as _, ReadSpan, SourceCondition};
+use crate::store::{AlertAsk, Board as _, Inquiry as _, OwnAlerts as _, ReadSpan, SourceCondition};
 
 /// How long ago a source was read at least where that counts as not read since.
 const UNREAD_SEEN_MIN: SignedDuration = SignedDuration::from_mins(5);
@@ -236,23 +236,16 @@ fn worst_first(lanes: &BTreeMap<Key, Gathered>) -> Vec<Key> {
 /// Tells how long the jobs usually take: by what is shown of them, and where that is too little, by what was before. As many
 /// are asked after as can be on the page, the worst of them first.
 async fn add_usual(web: &Web, lanes: &mut [Lane], now: Timestamp) -> Result<(), Fault> {
-    let mut unsaid: BTreeMap<SourceId, Vec<String>> = BTreeMap::new();
+    let middle_of = |runs: &[Instance]| {
+        let went_well = runs.iter().filter(|run| run.status.is_recovery());
+        usual(went_well.filter_map(|run| run.duration(now)).collect()).map(|[_, middle, _]| middle)
+    };
     let mut asked = 0;
     for lane in lanes.iter_mut().filter(|lane| !lane.runs.is_empty()) {
-        let went_well = lane.runs.iter().filter(|run| run.status.is_recovery());
-        lane.usual = usual(went_well.filter_map(|run| run.duration(now)).collect()).map(|[_, middle, _]| middle);
+        lane.usual = middle_of(&lane.runs);
         if lane.usual.is_none() && asked < NIGHT_USUAL_READ_MAX {
-            unsaid.entry(lane.source.clone()).or_default().push(lane.job.clone());
+            lane.usual = middle_of(&web.store.runs_of(&lane.source, &lane.job, JOB_CHART_RUNS).await?);
             asked += 1;
-        }
-    }
-    for (source, jobs) in unsaid {
-        let past = store::PollLedger::past_runs(&*web.store, &source, &jobs, JOB_CHART_RUNS).await?;
-        for lane in lanes.iter_mut().filter(|lane| lane.usual.is_none() && lane.source == source) {
-            let went_well = past.get(&lane.job).into_iter().flatten().filter(|(_, run)| run.status.is_recovery());
-            let took =
-                went_well.filter_map(|(_, run)| Duration::try_from(run.end_time?.duration_since(run.start_time?)).ok());
-            lane.usual = usual(took.collect()).map(|[_, middle, _]| middle);
         }
     }
     Ok(())

@@ -45,7 +45,7 @@ pub(super) async fn metrics(State(web): State<Web>, sight: Sight) -> Result<Resp
     }
     let up = Gauge::<i64>::default();
     up.set(i64::from(stored.is_ok()));
-    registry.register("store_up", "Whether the store answers.", up);
+    registry.register("store_up", "Whether the store answers", up);
     if let Ok((counted, sources)) = &stored {
         of_store(&mut registry, &in_force, counted, now);
         of_sources(&mut registry, &in_force, sources, now);
@@ -84,19 +84,19 @@ fn loops_of(config: &Config) -> impl Iterator<Item = String> {
 }
 
 fn of_program(registry: &mut Registry, web: &Web, in_force: &InForce, now: Timestamp) {
-    registry.register("build", "The version that runs.", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
+    registry.register("build", "The version that runs", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
     let started = Gauge::<f64, AtomicU64>::default();
     started.set(seconds(web.started_at));
-    registry.register("start_timestamp_seconds", "Since when it runs.", started);
+    registry.register("start_timestamp_seconds", "Since when it runs", started);
     let generation = Gauge::<i64>::default();
     generation.set(in_force.number);
-    registry.register("config_generation", "How many configurations have been in force.", generation);
+    registry.register("config_generation", "How many configurations have been in force", generation);
     let success = Gauge::<i64>::default();
     success.set(i64::from(web.reloads.refusal().is_none()));
-    registry.register("config_last_reload_successful", "Whether what the files say is in force.", success);
+    registry.register("config_last_reload_successful", "Whether what the files say is in force", success);
     let since = Gauge::<f64, AtomicU64>::default();
     since.set(seconds(in_force.since));
-    let says = "Since when the configuration is in force.";
+    let says = "Since when the configuration is in force";
     registry.register("config_last_reload_success_timestamp_seconds", says, since);
     let (failing, hanging, looked) =
         (Whole::<Label>::default(), Whole::<Label>::default(), Seconds::<Label>::default());
@@ -109,9 +109,9 @@ fn of_program(registry: &mut Registry, web: &Web, in_force: &InForce, now: Times
         hanging.get_or_create(&label).set(i64::from(status.fault(now).is_some()));
         looked.get_or_create(&label).set(status.looked_at.map_or(0.0, seconds));
     }
-    registry.register("loop_failing", "Whether the last turn of a loop failed.", failing);
-    registry.register("loop_faulty", "Whether a loop has failed for long, or hangs.", hanging);
-    registry.register("loop_last_turn_timestamp_seconds", "When the last turn of a loop began; 0 before it.", looked);
+    registry.register("loop_failing", "Whether the last turn of a loop failed", failing);
+    registry.register("loop_faulty", "Whether a loop has failed for long, or hangs", hanging);
+    registry.register("loop_last_turn_timestamp_seconds", "When the last turn of a loop began; 0 before it", looked);
 }
 
 fn of_store(registry: &mut Registry, in_force: &InForce, counted: &Counted, now: Timestamp) {
@@ -130,9 +130,9 @@ fn of_store(registry: &mut Registry, in_force: &InForce, counted: &Counted, now:
     for (receiver, count) in &counted.dead {
         dead.get_or_create(&[("receiver", receiver.to_string())]).set(whole(*count));
     }
-    registry.register("outbox_pending", "Deliveries that are pending.", pending);
-    registry.register("outbox_oldest_age_seconds", "Age of the oldest delivery that is pending; 0 for none.", oldest);
-    registry.register("dead_letters", "Deliveries that were given up and are kept.", dead);
+    registry.register("outbox_pending", "Deliveries that are pending", pending);
+    registry.register("outbox_oldest_age_seconds", "Age of the oldest delivery that is pending; 0 for none", oldest);
+    registry.register("dead_letters", "Deliveries that were given up and are kept", dead);
     let firing = Whole::<Labels>::default();
     for rule in in_force.config.rules.rules() {
         firing.get_or_create(&[("rule", rule.id.to_string()), ("severity", rule.severity.to_string())]).set(0);
@@ -145,10 +145,10 @@ fn of_store(registry: &mut Registry, in_force: &InForce, counted: &Counted, now:
         let severity = severity.map_or_else(|| "unknown".to_string(), |severity| severity.to_string());
         firing.get_or_create(&[("rule", rule.to_string()), ("severity", severity)]).set(whole(*count));
     }
-    registry.register("alerts_firing", "Alerts that fire now.", firing);
+    registry.register("alerts_firing", "Alerts that fire now", firing);
     let silences = Gauge::<i64>::default();
     silences.set(whole(counted.silences));
-    registry.register("silences_active", "Silences that hold now.", silences);
+    registry.register("silences_active", "Silences that hold now", silences);
 }
 
 fn of_sources(registry: &mut Registry, in_force: &InForce, sources: &[SourceCondition], now: Timestamp) {
@@ -161,8 +161,8 @@ fn of_sources(registry: &mut Registry, in_force: &InForce, sources: &[SourceCond
         let read_until = condition.and_then(|condition| condition.read_until);
         lag.get_or_create(&label).set(read_until.map_or(0.0, |until| now.duration_since(until).as_secs_f64().max(0.0)));
     }
-    registry.register("source_readable", "Whether the source could be read at the last poll.", readable);
-    let says = "How long ago everything was read of the source; 0 before the first time.";
+    registry.register("source_readable", "Whether the source could be read at the last poll", readable);
+    let says = "How long ago everything was read of the source; 0 before the first time";
     registry.register("source_lag_seconds", says, lag);
 }
 

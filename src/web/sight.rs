@@ -265,8 +265,8 @@ impl Sight {
             None => members.get(&delivery.id).cloned().unwrap_or_default(),
         };
         let ids: Vec<AlertId> = deliveries.iter().flat_map(told).collect();
-        let labels = web.store.labels_of(&ids).await?;
-        let is_seen = |alert: &AlertId| labels.get(alert).is_some_and(|labels| self.holds(labels));
+        let alerts = web.store.alerts_of(&ids).await?;
+        let is_seen = |id: &AlertId| alerts.get(id).is_some_and(|alert| self.sees(alert));
         let mut deliveries = deliveries;
         deliveries.retain(|delivery| {
             let told = told(delivery);
@@ -307,6 +307,13 @@ impl Sight {
     pub(in crate::web) async fn silences(&self, web: &Web) -> Result<Vec<(Silence, u64)>, Fault> {
         let mut found = web.store.silences().await?;
         found.retain(|(silence, _)| self.sees_silence(silence));
+        Ok(found)
+    }
+
+    /// The silences that hold now, the oldest first.
+    pub(in crate::web) async fn active_silences(&self, web: &Web) -> Result<Vec<Silence>, Fault> {
+        let mut found = web.store.active_silences(web.now()).await?;
+        found.retain(|silence| self.sees_silence(silence));
         Ok(found)
     }
 
@@ -375,8 +382,8 @@ impl Sight {
             let is_last = read.len() < API_ROWS_MAX;
             after = read.last().map(|last| Place { at: last.at, id: last.key() });
             let alerts: Vec<AlertId> = read.iter().filter_map(|action| action.alert.clone()).collect();
-            let labels = web.store.labels_of(&alerts).await?;
-            seen.extend(read.into_iter().filter(|action| self.sees_action(action, &labels, &silences)));
+            let alerts = web.store.alerts_of(&alerts).await?;
+            seen.extend(read.into_iter().filter(|action| self.sees_action(action, &alerts, &silences)));
             if seen.len() > limit {
                 return Ok(cursor::page(seen, limit, write));
             }
@@ -387,9 +394,9 @@ impl Sight {
         Ok((seen, after.as_ref().map(cursor::write)))
     }
 
-    fn sees_action(&self, action: &Action, labels: &HashMap<AlertId, Labels>, silences: &[(Silence, u64)]) -> bool {
+    fn sees_action(&self, action: &Action, alerts: &HashMap<AlertId, Alert>, silences: &[(Silence, u64)]) -> bool {
         match (action.kind, &action.alert) {
-            (_, Some(alert)) => labels.get(alert).is_some_and(|labels| self.holds(labels)),
+            (_, Some(id)) => alerts.get(id).is_some_and(|alert| self.sees(alert)),
             (ActionKind::Silence | ActionKind::Expire, None) => {
                 silences.iter().any(|(silence, _)| silence.id.to_string() == action.subject)
             }

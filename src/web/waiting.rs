@@ -46,10 +46,10 @@ impl Waiting {
     ) -> Result<Waiting, Fault> {
         let firing: Vec<&Alert> = alerts.iter().filter(|alert| alert.state() == AlertState::Firing).collect();
         let is_silenced = |alert: &&Alert| matches!(alert.suppressed_by, Some(Suppression::Silence(_)));
-        let silences = if firing.iter().any(is_silenced) { sight.silences(web).await? } else { Vec::new() };
+        let silences = if firing.iter().any(is_silenced) { sight.active_silences(web).await? } else { Vec::new() };
         let ids: Vec<AlertId> = firing.iter().map(|alert| alert.id.clone()).collect();
         let told = web.store.told_when(&ids).await?;
-        Ok(Waiting { silences: silences.into_iter().map(|(silence, _)| silence).collect(), told, acked })
+        Ok(Waiting { silences, told, acked })
     }
 
     /// What an alert waits for at `now`; nothing, of what is over or is told to nobody else.

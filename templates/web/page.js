@@ -54,13 +54,15 @@
   };
 
   const refresh = async (force) => {
-    if (busy || document.hidden || (!force && isInUse())) return;
+    if (busy || document.hidden || isInUse()) return;
     busy = true;
     try {
       const headers = etag && !force ? { "If-None-Match": etag } : {};
       const answer = await fetch(location.href, { headers, credentials: "same-origin", cache: "no-store", redirect: "manual" });
-      if (answer.status === 200 && (force || !isInUse())) {
-        show(await answer.text());
+      const text = answer.status === 200 ? await answer.text() : null;
+      // Somebody may have begun to write meanwhile.
+      if (text !== null && !isInUse()) {
+        show(text);
         etag = answer.headers.get("ETag");
       }
       if (answer.ok || answer.status === 304) last = Date.now();

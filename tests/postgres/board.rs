@@ -136,8 +136,11 @@ async fn actions(store: &SqlStore, answers: &mut Vec<String>) {
     said(answers, "on an alert", store.actions_on_alert(&alert).await.unwrap());
     said(answers, "on deliveries", store.actions_on_deliveries(&dropped()).await.unwrap());
     said(answers, "told when", store.told_when(std::slice::from_ref(&alert)).await.unwrap());
-    let labels = store.labels_of(&[alert, AlertId::new("none")]).await.unwrap();
-    said(answers, "labels", labels);
+    let told = store.alerts_of(&[alert, AlertId::new("none")]).await.unwrap();
+    said(answers, "alerts", told);
+    let mut counts: Vec<_> = store.told_counts(&dropped()).await.unwrap().into_iter().collect();
+    counts.sort();
+    said(answers, "told counts", counts);
     let mut told: Vec<_> = store.alerts_told_by(&dropped()).await.unwrap().into_iter().collect();
     told.sort();
     said(answers, "told by", told);

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use nightbell::clock::ManualClock;
-use nightbell::model::{GapCause, Instance, ReceiverId, SourceId, Status};
+use nightbell::model::{AlertState, GapCause, Instance, ReceiverId, Severity, SourceId, Status};
 use nightbell::notify::Fallback;
 use nightbell::store::{
-    Archive as _, Deliveries as _, Desk as _, Digests as _, Outbox as _, OwnAlerts as _, PollLedger as _, SqlStore,
-    Upkeep as _,
+    AlertAsk, Archive as _, Board as _, Deliveries as _, Desk as _, Digests as _, Outbox as _, OwnAlerts as _,
+    PollLedger as _, SqlStore, Upkeep as _,
 };
 use nightbell::worker::budget::Budget;
 use nightbell::worker::fallback::{Fallbacks, Route};
@@ -177,6 +177,19 @@ async fn what_an_older_version_left_is_all_there() {
     assert_eq!(store.load_learnt(&source).await.unwrap()["fields"], "endTime startTime");
     assert_eq!(store.polls_between(&source, at(0), scene.now()).await.unwrap().len(), 8);
     assert_eq!(store.begin_generation("fixture", false, scene.now()).await.unwrap(), 1);
+}
+
+/// How bad an alert was that had ended is in the list of its severity, as with those that came later.
+#[tokio::test]
+async fn what_ended_under_an_older_version_is_listed_by_its_severity() {
+    let scene = opened().await;
+    let listed = async |severity: Severity| {
+        let ask = AlertAsk { state: Some(AlertState::Resolved), severity: Some(severity), ..AlertAsk::default() };
+        let found = scene.store.alert_page(&ask, 99).await.unwrap();
+        found.iter().map(|alert| alert.facts.job.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(Severity::Critical).await, ["etl_owed", "etl_over"]);
+    assert!(listed(Severity::Error).await.is_empty());
 }
 
 #[tokio::test]

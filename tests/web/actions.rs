@@ -93,6 +93,16 @@ async fn a_dead_letter_that_is_given_up_is_none_to_look_at() {
     assert_eq!(drop("d1", "delivered").await.status, 409);
     // What waits is given up in the same way.
     assert_eq!(drop("d3", "too late").await.status, 200);
+    for (language, said, other) in
+        [("en", "given up by responder", "由 responder"), ("zh", "由 responder", "given up by")]
+    {
+        let cookie = format!("lang={language}");
+        let headers = [("authorization", viewer.as_str()), ("cookie", cookie.as_str())];
+        for path in ["/deliveries", "/deliveries/d3"] {
+            let page = served.get(path, &headers).await.body;
+            assert!(page.contains(said) && !page.contains(other), "{path} in {language}: {page}");
+        }
+    }
     assert_eq!(dead().await, (vec![], 0, false, "0".into()));
     let record = get("/api/v1/deliveries/d2").await.json();
     assert_eq!((&record["state"], &record["actions"][0]["reason"]), (&"dead".into(), &"told by phone".into()));

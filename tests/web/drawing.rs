@@ -103,7 +103,7 @@ async fn the_night_draws_what_is_known_and_hatches_the_rest() {
     };
     // Of a source that cannot be read it says since when, up to when things are known all the same, and why.
     let away = tile("away");
-    for said in ["unknown since 01:10", "read as a whole 1h ago", "asked 2m ago", "the gateway answers 503"] {
+    for said in ["unknown since 01:10", "read as a whole 1h ago", "polled 2m ago", "the gateway answers 503"] {
         assert!(away.contains(said), "{said:?} is not in {away}");
     }
     assert!(!tile("s").contains("unknown"), "{body}");

@@ -68,7 +68,7 @@ async fn what_is_usual_and_what_is_allowed_is_drawn_and_told() {
         assert_eq!(page.matches(what).count(), times, "{what} in {page}");
     }
     assert!(page.contains("<title>long: "), "a limit says whose it is: {page}");
-    let rules = page.split("Rules that mean it").nth(1).unwrap_or_else(|| panic!("no rules in {page}"));
+    let rules = page.split("Rules about this job").nth(1).unwrap_or_else(|| panic!("no rules in {page}"));
     for said in [">slower<", "slower than usual → hook", ">long<", "running · ≥ 45m → hook"] {
         assert!(rules.contains(said), "{said:?} is not in {rules}");
     }

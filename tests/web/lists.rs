@@ -68,6 +68,68 @@ async fn the_worst_stands_first_and_each_alert_once() {
     served.stop().await;
 }
 
+/// Whoever reads the answer to a wrong query learns which part of it is wrong.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_query_is_told_by_its_name() {
+    let served = served().await;
+    for (query, named) in [
+        ("alerts?limit=ten", "limit"),
+        ("alerts?limit=501", "limit: 1 to 500"),
+        ("alerts?state=burning", "`firing`"),
+        ("alerts?colour=red", "`colour`"),
+        ("alerts?since=yesterday", "since"),
+        ("alerts?limit=1&limit=2", "`limit`"),
+        ("jobs", "`source`"),
+        ("night?hours=long", "hours"),
+        ("deliveries?state=lost", "`pending`"),
+        ("silences?state=over", "active or all"),
+    ] {
+        let answer = served.get(&format!("/api/v1/{query}"), &[]).await;
+        let detail = answer.json()["detail"].as_str().unwrap().to_string();
+        assert!(answer.status == 400 && detail.contains(named), "{query}: {answer:?}");
+    }
+    served.stop().await;
+}
+
+/// The same of a body.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_body_is_told_by_its_name() {
+    let served = served().await;
+    let long = format!("{{\"reason\":\"{}\"}}", "x".repeat(70_000));
+    for (body, status, said) in [
+        (r#"{"reason":1}"#, 422, "reason: invalid type"),
+        (r#"{"reasons":"x"}"#, 422, "reasons: unknown field"),
+        ("{", 400, "JSON"),
+        (long.as_str(), 413, "too large"),
+    ] {
+        let headers = [("content-type", "application/json")];
+        let answer = served.ask("POST", "/api/v1/alerts/worst/close", &headers, body).await;
+        let detail = answer.json()["detail"].as_str().unwrap().to_string();
+        assert!(answer.status == status && detail.contains(said), "{said}: {answer:?}");
+        assert!(!detail.contains("target type"), "{detail}");
+    }
+    served.stop().await;
+}
+
+/// Whoever has some answer already is told no more than that there is one.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_known_is_not_sent_again() {
+    let served = served().await;
+    let path = "/api/v1/alerts?limit=2";
+    let tag = served.get(path, &[]).await.header("etag").unwrap().to_string();
+    for (known, status) in [
+        (tag.as_str(), 304),
+        (tag.trim_start_matches("W/"), 304),
+        (format!("\"other\", {tag}").as_str(), 304),
+        ("*", 304),
+        ("\"other\"", 200),
+    ] {
+        let answer = served.get(path, &[("if-none-match", known)]).await;
+        assert_eq!((answer.status, answer.body.is_empty()), (status, status == 304), "{known}");
+    }
+    served.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_suspended_and_what_is_over_have_lists_of_their_own() {
     let served = served().await;

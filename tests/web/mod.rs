@@ -5,6 +5,7 @@ pub(crate) mod api;
 mod away;
 mod browser;
 mod calendar;
+mod digests;
 mod drawing;
 mod explained;
 mod health;

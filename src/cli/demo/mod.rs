@@ -26,6 +26,7 @@ use super::output::{complain, print};
 use crate::app::App;
 use crate::clock::{Clock, ShiftedClock, SystemClock};
 use crate::config::{Config, LoadOptions};
+use crate::desk::page_of;
 use crate::model::DeliveryState;
 use crate::sim::{Inbox, SimConfig, SimWorkspace};
 use crate::store::{Archive as _, Deliveries as _, Mode, SqlStore};
@@ -158,8 +159,7 @@ async fn show_digest(config: &Config, now: Timestamp, page: &Path) -> Result<(),
         .collect();
     print(lines.join("\n"))?;
     // A file of that name is somebody else's and stays as it is.
-    let written =
-        std::fs::File::create_new(page).and_then(|mut file| file.write_all(digest::page(&content).as_bytes()));
+    let written = std::fs::File::create_new(page).and_then(|mut file| file.write_all(page_of(&content).as_bytes()));
     match written {
         Ok(()) => print(format_args!("\nThe same as a page, with its pictures: {}", page.display()))?,
         Err(error) => complain(format_args!("\nThe same as a page cannot be written to {}: {error}", page.display())),

@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 
 use super::ask::Ask as _;
 use super::database::SqlStore;
-use super::items::{clean, to_json};
+use super::items::{behind, clean, to_json};
 use super::rows;
 use crate::model::Role;
 use crate::store::access::{Access, NewToken, TokenRecord};
@@ -54,11 +54,11 @@ impl Access for SqlStore {
                 let mut write = self.write().await?;
                 let statement = AssertSqlSafe(format!(
                     "UPDATE access_token SET revoked_at = $3 \
-             WHERE hash >= $1 AND substr(hash, 1, CAST($2 AS INTEGER)) = $1 AND revoked_at IS NULL RETURNING {COLUMNS}"
+             WHERE hash >= $1 AND hash < $2 AND revoked_at IS NULL RETURNING {COLUMNS}"
                 ));
                 let found = sqlx::query(statement)
                     .bind(prefix)
-                    .bind(i64::try_from(prefix.len()).unwrap_or(i64::MAX))
+                    .bind(behind(prefix))
                     .bind(now.as_millisecond())
                     .all_in(self, write.on())
                     .await?;

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
+use sqlx::any::AnyRow;
 
 use super::archive::{alerts_bound, instances_bound, wanted, wanted_alerts};
 use super::ask::Ask as _;
@@ -16,7 +17,7 @@ use super::items::{IdItem, lists};
 use super::rows;
 use crate::model::{AlertId, ReceiverId, RuleId, Severity};
 use crate::store::archive::{AlertQuery, InstanceFilter};
-use crate::store::counts::{Backlog, Counted, Counts};
+use crate::store::counts::{Backlog, Counted, Counts, FiringCount};
 use crate::store::deliveries::DeliveryQuery;
 use crate::store::error::StoreError;
 
@@ -33,6 +34,9 @@ const BACKLOG: &str = "SELECT receiver, CAST(SUM(pending) AS BIGINT), MIN(oldest
        SELECT receiver, 0, NULL, COUNT(*), 0, NULL FROM delivery \
          WHERE state = 'dead' AND dropped_at IS NULL GROUP BY receiver) AS part \
      GROUP BY receiver ORDER BY receiver";
+
+/// What fires, counted.
+const FIRING: &str = "SELECT rule, urgency, COUNT(*) FROM alert WHERE state = 'firing' GROUP BY rule, urgency";
 
 impl Counts for SqlStore {
     async fn count_alerts(&self, query: &AlertQuery) -> Result<u64, StoreError> {
@@ -111,14 +115,8 @@ impl Counts for SqlStore {
         .all_in(self, read.on())
         .await?;
         let dead = rows::all(&found, "delivery", |row| Ok((ReceiverId::new(rows::text(row, 0)?), counted(row, 1)?)));
-        let found =
-            sqlx::query("SELECT rule, urgency, COUNT(*) FROM alert WHERE state = 'firing' GROUP BY rule, urgency")
-                .all_in(self, read.on())
-                .await?;
-        let firing = rows::all(&found, "alert", |row| {
-            let urgency = rows::optional_number(row, 1)?.and_then(|urgency| u8::try_from(urgency).ok());
-            Ok((RuleId::new(rows::text(row, 0)?), urgency.and_then(Severity::from_urgency), counted(row, 2)?))
-        });
+        let found = sqlx::query(FIRING).all_in(self, read.on()).await?;
+        let firing = rows::all(&found, "alert", firing_count);
         let row = sqlx::query("SELECT COUNT(*) FROM silence WHERE expired_at IS NULL AND ends_at > $1")
             .bind(now.as_millisecond())
             .one_in(self, read.on())
@@ -126,6 +124,11 @@ impl Counts for SqlStore {
         let silences = counted(&row, 0)?;
         self.done(read).await?;
         Ok(Counted { pending, dead, firing, silences })
+    }
+
+    async fn firing_counts(&self) -> Result<Vec<FiringCount>, StoreError> {
+        let found = sqlx::query(FIRING).all(self).await?;
+        Ok(rows::all(&found, "alert", firing_count))
     }
 
     async fn open_counts(&self) -> Result<(u64, u64), StoreError> {
@@ -139,7 +142,12 @@ impl Counts for SqlStore {
     }
 }
 
+fn firing_count(row: &AnyRow) -> Result<FiringCount, StoreError> {
+    let urgency = rows::optional_number(row, 1)?.and_then(|urgency| u8::try_from(urgency).ok());
+    Ok((RuleId::new(rows::text(row, 0)?), urgency.and_then(Severity::from_urgency), counted(row, 2)?))
+}
+
 /// The number in a column.
-fn counted(row: &sqlx::any::AnyRow, index: usize) -> Result<u64, StoreError> {
+fn counted(row: &AnyRow, index: usize) -> Result<u64, StoreError> {
     Ok(u64::try_from(rows::number(row, index)?).unwrap_or(0))
 }

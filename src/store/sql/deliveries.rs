@@ -10,7 +10,7 @@ use sqlx::query::Query;
 use super::ask::Ask as _;
 use super::candidate::CANDIDATE;
 use super::database::{SqlStore, Write};
-use super::items::{IdItem, lists};
+use super::items::{IdItem, behind, lists};
 use super::{actions, insert, rows};
 use crate::model::{ActionKind, Delivery, DeliveryId, DeliveryState, NEVER_FIRED, NotRevived, ReceiverId};
 use crate::store::deliveries::{AttemptRecord, DeadLetters, Deliveries, DeliveryQuery, DeliveryRecord, Revived};
@@ -40,14 +40,13 @@ impl Deliveries for SqlStore {
 
     async fn deliveries_named(&self, prefix: &str) -> Result<Vec<DeliveryId>, StoreError> {
         // Bounds and no pattern, as for alerts.
-        let sql =
-            "SELECT id FROM delivery WHERE id >= $1 AND substr(id, 1, CAST($2 AS INTEGER)) = $1 ORDER BY id LIMIT 2";
-        let found: Vec<String> = sqlx::query_scalar(sql)
-            .bind(prefix)
-            .bind(i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+        let found: Vec<String> =
+            sqlx::query_scalar("SELECT id FROM delivery WHERE id >= $1 AND id < $2 ORDER BY id LIMIT 2")
+                .bind(prefix)
+                .bind(behind(prefix))
+                .fetch_all(&self.readers)
+                .await
+                .map_err(|error| self.failed(error))?;
         Ok(found.into_iter().map(DeliveryId::new).collect())
     }
 

@@ -9,7 +9,7 @@ use sqlx::any::AnyRow;
 use super::ask::Ask as _;
 use super::database::{SqlStore, Write};
 use super::insert::insert_deliveries;
-use super::items::{IdItem, clean, to_json};
+use super::items::{IdItem, behind, clean, to_json};
 use super::{actions, gap, rows};
 use crate::limits::{ALERTS_OF_A_PREFIX_MAX, SILENCES_ACTIVE_MAX};
 use crate::model::{
@@ -124,12 +124,12 @@ impl Desk for SqlStore {
     async fn alerts_named(&self, prefix: &str) -> Result<Vec<Alert>, StoreError> {
         // Bounds and no pattern: nothing in a prefix means anything else than itself, and the key's index serves.
         let statement = sqlx::AssertSqlSafe(format!(
-            "SELECT {} FROM alert WHERE id >= $1 AND substr(id, 1, CAST($2 AS INTEGER)) = $1 ORDER BY id LIMIT $3",
+            "SELECT {} FROM alert WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3",
             rows::ALERT_COLUMNS
         ));
         let found = sqlx::query(statement)
             .bind(prefix)
-            .bind(i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX))
+            .bind(behind(prefix))
             .bind(i64::try_from(ALERTS_OF_A_PREFIX_MAX).unwrap_or(i64::MAX))
             .all(self)
             .await?;

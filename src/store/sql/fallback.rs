@@ -46,8 +46,8 @@ fn died_at(row: &str) -> String {
 }
 
 /// The rows that are pending too long (`$2`: pending since then or earlier) or died not long ago (`$3`). What was merged fares
-/// as the message that tells it, and goes to the fallback by itself: there its own lane may merge it anew. Each arm is
-/// one that an index answers.
+/// as the message that tells it, and goes to the fallback by itself: there its own lane may merge it anew. What a person
+/// gave up is settled: nobody is notified in its place. Each arm is one that an index answers.
 fn untold() -> String {
     /// What waits for others of its group is pending for nobody yet.
     const TOLD: &str = "(one.group_key IS NULL OR one.group_told_at IS NOT NULL)";
@@ -67,7 +67,7 @@ fn untold() -> String {
             concerns("one")
         ),
         format!(
-            "{} FROM delivery AS one WHERE one.receiver = $1 AND one.state = 'dead' AND {} >= $3 AND {}",
+            "{} FROM delivery AS one WHERE one.receiver = $1 AND one.state = 'dead' AND one.dropped_at IS NULL AND {} >= $3 AND {}",
             row("one", "one"),
             died_at("one"),
             concerns("one")
@@ -79,7 +79,7 @@ fn untold() -> String {
             concerns("part")
         ),
         format!(
-            "{} FROM {parts} WHERE whole.receiver = $1 AND whole.state = 'dead' AND {} >= $3 AND {}",
+            "{} FROM {parts} WHERE whole.receiver = $1 AND whole.state = 'dead' AND whole.dropped_at IS NULL AND {} >= $3 AND {}",
             row("part", "whole"),
             died_at("whole"),
             concerns("part")

@@ -254,6 +254,11 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
 }
 
+/// Where the ids end that begin with `prefix`: all of them stand before it, and all that stand from `prefix` to it are such.
+pub(super) fn behind(prefix: &str) -> String {
+    format!("{prefix}{}", char::MAX)
+}
+
 /// The JSON text with U+FFFD in the place of each NUL. PostgreSQL would refuse all that is bound with one, and nobody means
 /// anything by it. What sources answer has none any more; this is for whatever else may.
 fn without_nul(json: String) -> String {

@@ -48,6 +48,7 @@ pub(super) fn migrations(dialect: Dialect) -> Migrator {
         step(52, "by_severity", include_str!("migrations/0052_by_severity.sql")),
         step(54, "runs_of_a_job", include_str!("migrations/0054_runs_of_a_job.sql")),
         step(55, "digest_facts", include_str!("migrations/0055_digest_facts.sql")),
+        step(56, "pages", include_str!("migrations/0056_pages.sql")),
     ])
 }
 

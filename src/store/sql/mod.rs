@@ -38,6 +38,7 @@ mod insert;
 mod items;
 mod lately;
 mod leases;
+mod lists;
 mod lock;
 mod memory;
 mod migrations;

@@ -150,10 +150,8 @@ impl Visit for Named {
 /// among the first few.
 const OF_MOST: [&str; 2] = ["COALESCE(state, '') = 'resolved'", "state = 'delivered'"];
 
-/// Indexes of which all is read from one place on, and how the statements begin that do: what has come since they last looked,
-/// and what begins with the letters of an id that somebody has typed.
-const SINCE: [(&str, &str); 7] = [
-    ("sqlite_autoindex_alert_1", "SELECT id, source, rule, facts"),
+/// Indexes of which all is read from one place on, and how the statements begin that do: what has come since they last looked.
+const SINCE: [(&str, &str); 6] = [
     ("attempt_by_start", "SELECT delivery.receiver, attempt.started_at"),
     ("instance_by_settling", "SELECT source, job"),
     ("job_day_by_settling", "SELECT source, job"),

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::exchange::{Body, Said, answer, limit, list};
+use super::exchange::{Body, Queried, Said, answer, limit, list};
 use crate::desk::explain::{actions_on, traced_deliveries};
 use crate::desk::json;
 use crate::model::{Ack, Alert, AlertId, AlertState, ReceiverId, RuleId, Severity, SourceId};
@@ -73,7 +73,7 @@ fn object(web: &Web, alert: &Alert, ack: Option<&Ack>, waiting: &Waiting) -> Val
 /// `GET /api/v1/alerts`.
 pub(in crate::web) async fn alerts(
     State(web): State<Web>,
-    Query(asked): Query<Asked>,
+    Queried(asked): Queried<Asked>,
     sight: Sight,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {

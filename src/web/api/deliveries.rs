@@ -1,12 +1,12 @@
 //! Deliveries and digests over the API.
 
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::exchange::{Body, Said, answer, limit, list};
+use super::exchange::{Body, Queried, Said, answer, limit, list};
 use crate::desk::json;
 use crate::model::{AlertId, Delivery, DeliveryState, MessageKind, ReceiverId};
 use crate::store::{DeliveryAsk, Desk as _};
@@ -37,7 +37,7 @@ pub(in crate::web) struct DigestsAsked {
 /// `GET /api/v1/deliveries`.
 pub(in crate::web) async fn deliveries(
     State(web): State<Web>,
-    Query(asked): Query<Asked>,
+    Queried(asked): Queried<Asked>,
     sight: Sight,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
@@ -96,7 +96,7 @@ pub(in crate::web) async fn drop_delivery(
 /// `GET /api/v1/digests`.
 pub(in crate::web) async fn digests(
     State(web): State<Web>,
-    Query(asked): Query<DigestsAsked>,
+    Queried(asked): Queried<DigestsAsked>,
     sight: Sight,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {

@@ -2,7 +2,8 @@
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::de::DeserializeOwned;
@@ -13,6 +14,7 @@ use crate::coding::hex;
 use crate::limits::{API_ROWS, API_ROWS_MAX};
 use crate::model::Status;
 use crate::web::fault::Fault;
+use crate::words::Saying;
 
 /// How many rows are asked for.
 pub(in crate::web) fn limit(asked: Option<usize>) -> Result<usize, Fault> {
@@ -36,7 +38,8 @@ pub(in crate::web) fn answer(headers: &HeaderMap, value: &Value) -> Response {
     let tag = format!("W/{opaque}");
     let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok()).unwrap_or_default();
     let own = [(header::ETAG, tag.clone()), (header::CACHE_CONTROL, "private, no-cache".to_string())];
-    if known.split(',').any(|known| known.trim().trim_start_matches("W/") == opaque) {
+    let is_known = |known: &str| known == "*" || known.trim_start_matches("W/") == opaque;
+    if known.split(',').any(|known| is_known(known.trim())) {
         return (StatusCode::NOT_MODIFIED, own).into_response();
     }
     (own, [(header::CONTENT_TYPE, "application/json")], text).into_response()
@@ -65,6 +68,20 @@ fn to_the_minute(value: &Value) -> Value {
     }
 }
 
+/// What the query asks for; of one that cannot be understood it is told which part cannot, and why.
+pub(in crate::web) struct Queried<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Queried<T> {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Queried<T>, Fault> {
+        const HEAD: &str = "Failed to deserialize query string: ";
+        let refused = |text: String| Fault::bad_request(text.strip_prefix(HEAD).unwrap_or(&text));
+        let asked = Query::<T>::from_request_parts(parts, state).await;
+        asked.map(|Query(asked)| Queried(asked)).map_err(|rejection| refused(rejection.body_text()))
+    }
+}
+
 /// A body that is JSON; what is wrong with another one is told in words.
 pub(in crate::web) struct Body<T>(pub(super) T);
 
@@ -74,8 +91,16 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     async fn from_request(request: Request, state: &S) -> Result<Body<T>, Fault> {
         match Json::<T>::from_request(request, state).await {
             Ok(Json(value)) => Ok(Body(value)),
+            Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                Err(Fault::new(rejection.status(), Saying::of("refused.too-large")))
+            }
             Err(JsonRejection::BytesRejection(rejection)) => {
                 Err(Fault::new(rejection.status(), "the body cannot be read"))
+            }
+            Err(JsonRejection::JsonDataError(rejection)) => {
+                const HEAD: &str = "Failed to deserialize the JSON body into the target type: ";
+                let text = rejection.body_text();
+                Err(Fault::new(rejection.status(), text.strip_prefix(HEAD).unwrap_or(&text)))
             }
             Err(rejection) => Err(Fault::new(rejection.status(), rejection.body_text())),
         }

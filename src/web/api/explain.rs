@@ -1,11 +1,11 @@
 //! Why somebody was told, or not, over the API.
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::exchange::{answer, limit, list};
+use super::exchange::{Queried, answer, limit, list};
 use crate::desk::explain::explain as explained;
 use crate::desk::json;
 use crate::limits::EXPLAINED_RUNS_MAX;
@@ -30,7 +30,7 @@ pub(in crate::web) struct Asked {
 /// `GET /api/v1/explain`.
 pub(in crate::web) async fn explain(
     State(web): State<Web>,
-    Query(asked): Query<Asked>,
+    Queried(asked): Queried<Asked>,
     sight: Sight,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {

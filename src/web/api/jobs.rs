@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use base64::Engine as _;
@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::exchange::{answer, limit, list};
+use super::exchange::{Queried, answer, limit, list};
 use crate::desk::json;
 use crate::limits::{EXPLAINED_ALERTS_MAX, HISTORY_RUNS_MAX};
 use crate::model::{Instance, SourceId};
@@ -41,7 +41,7 @@ pub(in crate::web) struct RunsAsked {
 /// `GET /api/v1/jobs`: the jobs of a source of which runs are known, by name.
 pub(in crate::web) async fn jobs(
     State(web): State<Web>,
-    Query(asked): Query<Asked>,
+    Queried(asked): Queried<Asked>,
     sight: Sight,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
@@ -136,7 +136,7 @@ pub(in crate::web) async fn calendar(
 pub(in crate::web) async fn instances(
     State(web): State<Web>,
     Path((source, job)): Path<(String, String)>,
-    Query(asked): Query<RunsAsked>,
+    Queried(asked): Queried<RunsAsked>,
     sight: Sight,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {

@@ -1,13 +1,13 @@
 //! The night over the API: what the page draws, a job a row, the worst first.
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::exchange::{answer, limit};
+use super::exchange::{Queried, answer, limit};
 use crate::clock::minute_of;
 use crate::desk::json;
 use crate::limits::{NIGHT_HOURS, NIGHT_HOURS_MAX};
@@ -28,7 +28,7 @@ pub(in crate::web) struct Asked {
 /// `GET /api/v1/night`: the jobs that matter now, those that fail or are late first.
 pub(in crate::web) async fn night(
     State(web): State<Web>,
-    Query(asked): Query<Asked>,
+    Queried(asked): Queried<Asked>,
     sight: Sight,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {

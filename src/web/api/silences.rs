@@ -1,13 +1,13 @@
 //! Silences over the API.
 
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::exchange::{Body, answer, limit, list};
+use super::exchange::{Body, Queried, answer, limit, list};
 use crate::desk::{Hits, ends_after, json, preview_silence};
 use crate::model::{Alert, Concerns, LabelMatch, RuleId, Severity, Silence, SourceId};
 use crate::store::{Desk as _, NewSilence, Place};
@@ -63,7 +63,7 @@ impl Wish {
 /// `GET /api/v1/silences`, the newest first.
 pub(in crate::web) async fn silences(
     State(web): State<Web>,
-    Query(asked): Query<Asked>,
+    Queried(asked): Queried<Asked>,
     sight: Sight,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::exchange::{answer, limit, list};
+use super::exchange::{Queried, answer, limit, list};
 use crate::desk::json as said;
 use crate::store::{
     Archive as _, Counts as _, Lease, Leases as _, OwnAlerts as _, PollLedger as _, Present, SourceCondition, Standing,
@@ -78,7 +78,7 @@ pub(in crate::web) async fn status(
         })
         .collect();
     let standing = if sight.is_whole() && web.store.is_shared() { Some(web.store.look(None).await?) } else { None };
-    let ((firing, _), silences) = (sight.counted(&web).await?, sight.silences(&web).await?);
+    let ((firing, _), silences) = (sight.counted(&web).await?, sight.active_silences(&web).await?);
     let object = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "started_at": web.started_at,
@@ -95,7 +95,7 @@ pub(in crate::web) async fn status(
         "leases": standing.iter().flat_map(|it| it.leases.iter().map(|one| lease(it, one))).collect::<Vec<_>>(),
         "loops": web.statuses.all().into_iter().filter(|(name, _)| sight.sees_loop(name)).map(work).collect::<Vec<_>>(),
         "alerts_firing": firing,
-        "silences_active": silences.iter().filter(|(silence, _)| silence.is_active(now)).count(),
+        "silences_active": silences.len(),
     });
     Ok(answer(&headers, &object))
 }
@@ -135,7 +135,7 @@ pub(in crate::web) struct ActionsAsked {
 /// `GET /api/v1/actions`: what people did, the latest first.
 pub(in crate::web) async fn actions(
     State(web): State<Web>,
-    Query(asked): Query<ActionsAsked>,
+    Queried(asked): Queried<ActionsAsked>,
     sight: Sight,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {

@@ -165,7 +165,12 @@ fn story(
 ) -> Vec<Event> {
     let part = &alert.facts.alert;
     let mut events = vec![event(part.starts_at, part.severity.as_str(), p.say("web.story.began"), Vec::new())];
-    let mut decided = vec![p.summary(alert)];
+    // What is over is told of with its end: its summary says how it ended.
+    let (firing, over) = match part.ends_at {
+        None => (Some(p.summary(alert)), None),
+        Some(_) => (None, Some(p.summary(alert))),
+    };
+    let mut decided: Vec<String> = firing.into_iter().collect();
     if let Some(number) = alert.generation {
         decided.push(p.say_with("web.story.generation", "n", number));
     }
@@ -207,10 +212,10 @@ fn story(
     }
     if let Some(ended) = &part.ended {
         let by = ended.by.as_ref().map(|by| p.say_with("web.story.by", "who", p.plain(by)));
-        let details = by.into_iter().chain(ended.note.iter().map(|note| p.plain(note))).collect();
+        let details = by.into_iter().chain(ended.note.iter().map(|note| p.plain(note))).chain(over).collect();
         events.push(event(ended.at, "ok", p.say(&format!("web.ended.{}", ended.reason.as_str())), details));
     } else if let Some(at) = part.ends_at {
-        events.push(event(at, "ok", p.say("web.state.resolved"), Vec::new()));
+        events.push(event(at, "ok", p.say("web.state.resolved"), over.into_iter().collect()));
     }
     events.sort_by_key(|event| event.at);
     events
@@ -246,9 +251,7 @@ fn of_delivery(p: &Page, traced: &TracedDelivery) -> Event {
         .attempts
         .iter()
         .map(|attempt| {
-            let status = attempt.status.as_deref().map(|status| p.plain(status));
-            let answer = status.into_iter().chain(attempt.error.as_deref().map(|error| p.reason(error)));
-            let answer = answer.collect::<Vec<_>>().join(" ");
+            let answer = p.answer(attempt.status.as_deref(), attempt.error.as_deref());
             let (n, at, outcome) = (
                 attempt.number.to_string(),
                 p.clock(&attempt.started_at),
@@ -265,9 +268,9 @@ fn of_delivery(p: &Page, traced: &TracedDelivery) -> Event {
             None => p.say_with("web.next_try", "in", goes_out),
         });
     }
-    if let (DeliveryState::Dead, Some(error)) = (teller.delivery.state, &teller.delivery.last_error) {
-        details.push(p.reason(error));
-    }
+    let last_error = teller.delivery.last_error.as_ref().filter(|_| teller.delivery.state == DeliveryState::Dead);
+    let is_told = |error: &String| teller.attempts.last().is_some_and(|last| last.error.as_ref() == Some(error));
+    details.extend(last_error.filter(|error| !is_told(error)).map(|error| p.reason(error)));
     if traced.record.fallback.is_some() {
         details.push(p.say("web.story.fallback"));
     }

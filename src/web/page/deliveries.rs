@@ -8,10 +8,11 @@ use serde::Deserialize;
 
 use super::action::Done;
 use super::frame::{Page, alert_link, encoded, shown};
+use crate::desk::is_picture;
 use crate::desk::json::without_signatures;
 use crate::limits::PAGE_ROWS;
-use crate::model::{Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId};
-use crate::store::{DeliveryAsk, DeliveryRecord, Desk as _};
+use crate::model::{Alert, AlertId, AlertState, Delivery, DeliveryId, DeliveryState, MessageKind, ReceiverId};
+use crate::store::{AttemptRecord, Board as _, DeliveryAsk, DeliveryRecord, Desk as _};
 use crate::web::cursor;
 use crate::web::fault::Fault;
 use crate::web::state::Web;
@@ -44,7 +45,11 @@ pub(super) struct Row {
     pub(super) state: &'static str,
     pub(super) state_key: String,
     pub(super) attempts: u32,
-    pub(super) what: Option<String>,
+    pub(super) rule: Option<String>,
+    /// What the alert says of which it tells, or its job; of a digest, its subject.
+    pub(super) summary: Option<String>,
+    /// Of how many it tells together.
+    pub(super) several: Option<String>,
     pub(super) alert_link: String,
     pub(super) error: Option<String>,
     pub(super) next: Option<Timestamp>,
@@ -63,9 +68,18 @@ pub(super) fn kind_key(kind: MessageKind) -> &'static str {
     }
 }
 
-/// The row of a delivery.
-pub(super) fn row(p: &Page, delivery: &Delivery) -> Row {
-    let alert = delivery.alert.as_ref();
+/// What a message of this kind is about: what its alert says, where that is still what the message told of, and otherwise
+/// the job.
+fn about(p: &Page, kind: MessageKind, alert: &Alert) -> String {
+    let (tells_end, is_over) = (kind == MessageKind::AlertResolved, alert.state() == AlertState::Resolved);
+    let is_own = alert.rule.as_str().starts_with("self/");
+    if tells_end == is_over || is_own { p.summary(alert) } else { p.plain(&alert.facts.job.name) }
+}
+
+/// The row of a delivery; of which alert it tells, or of how many.
+fn row(p: &Page, delivery: &Delivery, alert: Option<&Alert>, told: Option<&u64>) -> Row {
+    let subject = Some(p.plain(delivery.content.part("subject")));
+    let digest = subject.filter(|subject| delivery.kind == MessageKind::Digest && !subject.is_empty());
     Row {
         link: format!("/deliveries/{}", encoded(delivery.id.as_str())),
         made: delivery.created_at,
@@ -77,8 +91,10 @@ pub(super) fn row(p: &Page, delivery: &Delivery) -> Row {
             None => format!("web.delivery.{}", delivery.state.as_str()),
         },
         attempts: delivery.attempts,
-        what: delivery.rule.as_ref().map(ToString::to_string),
-        alert_link: alert.map(|alert| alert_link(alert.as_str())).unwrap_or_default(),
+        rule: delivery.rule.as_ref().map(ToString::to_string),
+        summary: alert.map(|alert| about(p, delivery.kind, alert)).or(digest),
+        several: told.map(|told| p.say_with("web.deliveries.several", "n", told)),
+        alert_link: delivery.alert.as_ref().map(|alert| alert_link(alert.as_str())).unwrap_or_default(),
         error: delivery.last_error.as_deref().map(|error| p.reason(error)),
         next: delivery.next_attempt_at,
     }
@@ -103,7 +119,12 @@ pub(in crate::web) async fn deliveries(
     let next = next.map(|after| format!("/deliveries?state={state}{narrowed}&cursor={after}"));
     let receivers = p.in_force.config.receivers.iter().filter(|it| p.sight.sees_receiver(&it.id));
     let receivers = receivers.map(|it| it.id.to_string()).collect();
-    let rows = found.iter().map(|delivery| row(&p, delivery)).collect();
+    let ids: Vec<AlertId> = found.iter().filter_map(|delivery| delivery.alert.clone()).collect();
+    let alerts = web.store.alerts_of(&ids).await?;
+    let groups = found.iter().filter(|delivery| delivery.kind == MessageKind::AlertGroup);
+    let told = web.store.told_counts(&groups.map(|delivery| delivery.id.clone()).collect::<Vec<_>>()).await?;
+    let alert_of = |delivery: &Delivery| alerts.get(delivery.alert.as_ref()?);
+    let rows = found.iter().map(|delivery| row(&p, delivery, alert_of(delivery), told.get(&delivery.id))).collect();
     let page = DeliveriesPage { p, state, receiver: receiver.unwrap_or_default(), receivers, rows, next };
     shown(&page.p, &page)
 }
@@ -115,7 +136,6 @@ struct DeliveryPage {
     record: DeliveryRecord,
     row: Row,
     parts: Vec<(String, String)>,
-    alert: Option<String>,
     links: Vec<(String, String, String)>,
     done: Vec<Done>,
 }
@@ -138,10 +158,10 @@ pub(in crate::web) async fn delivery(
         link("web.delivery.stands_in_for", &delivery.fallback_for),
         link("web.delivery.fallback", &record.fallback),
     ];
+    let texts = delivery.content.parts.iter().filter(|(name, _)| !is_picture(name));
     let page = DeliveryPage {
-        row: row(&p, delivery),
-        parts: delivery.content.parts.iter().map(|(name, text)| (name.clone(), laid_out(&p, name, text))).collect(),
-        alert: record.alert.as_ref().map(|alert| p.summary(alert)),
+        row: row(&p, delivery, record.alert.as_ref(), None),
+        parts: texts.map(|(name, text)| (name.clone(), laid_out(&p, name, text))).collect(),
         links: links.into_iter().flatten().collect(),
         done: done.iter().map(|action| Done::of(&p, action)).collect(),
         record,
@@ -175,6 +195,11 @@ impl DeliveryPage {
 
     fn is_pending(&self) -> bool {
         self.record.delivery.state == DeliveryState::Pending
+    }
+
+    /// What the channel answered, without what the reason says once more.
+    fn answered(&self, attempt: &AttemptRecord) -> String {
+        self.p.answer(attempt.status.as_deref(), attempt.error.as_deref())
     }
 
     fn took(&self, from: &Timestamp, until: &Timestamp) -> String {

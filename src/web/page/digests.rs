@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::frame::{Page, encoded, shown};
 use crate::desk::json::without_signatures;
+use crate::desk::{is_picture, page_of};
 use crate::limits::PAGE_ROWS;
 use crate::model::{Delivery, MessageKind};
 use crate::store::DeliveryAsk;
@@ -81,7 +82,8 @@ async fn found(web: &Web, sight: &Sight, id: &str) -> Result<Delivery, Fault> {
 /// `GET /digests/{id}`.
 pub(in crate::web) async fn digest(State(web): State<Web>, Path(id): Path<String>, p: Page) -> Result<Response, Fault> {
     let delivery = found(&web, &p.sight, &id).await?;
-    let parts = delivery.content.parts.iter().filter(|(name, _)| !matches!(name.as_str(), "html" | "subject"));
+    let is_text = |name: &str| !matches!(name, "html" | "subject") && !is_picture(name);
+    let parts = delivery.content.parts.iter().filter(|(name, _)| is_text(name));
     let lines = |text: &str| without_signatures(text).lines().map(|line| p.plain(line)).collect::<Vec<_>>().join("\n");
     let page = DigestPage {
         row: row(&p, &delivery),
@@ -101,10 +103,12 @@ pub(in crate::web) async fn digest_html(
     sight: Sight,
 ) -> Result<Response, Fault> {
     let delivery = found(&web, &sight, &id).await?;
-    let text = delivery.content.parts.get("html").cloned().ok_or_else(Fault::not_found)?;
+    if !delivery.content.parts.contains_key("html") {
+        return Err(Fault::not_found());
+    }
     let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; \
                   frame-ancestors 'none'; sandbox";
-    let mut response = Html(text).into_response();
+    let mut response = Html(page_of(&delivery.content)).into_response();
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     Ok(response)
 }

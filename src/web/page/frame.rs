@@ -206,6 +206,14 @@ impl Page {
         display_text(&self.language.word(text))
     }
 
+    /// What a channel answered to an attempt: its word, and why that failed, which may begin with the word.
+    pub(in crate::web) fn answer(&self, status: Option<&str>, error: Option<&str>) -> String {
+        let is_said =
+            |status: &&str| error.is_some_and(|error| error.split([' ', ':', ',']).any(|word| word == *status));
+        let status = status.filter(|status| !is_said(status)).map(|status| self.plain(status));
+        status.into_iter().chain(error.map(|error| self.reason(error))).collect::<Vec<_>>().join(" ")
+    }
+
     /// A sentence that is put together, in the reader's language and zone.
     pub(in crate::web) fn says(&self, saying: &Saying) -> String {
         display_text(&saying.words(self.language, &self.zone))

@@ -175,7 +175,7 @@ fn tile(id: &SourceId, conditions: &[SourceCondition]) -> Tile {
 async fn by_severity(web: &Web, p: &Page, lanes: &[Lane]) -> Result<HashMap<Severity, usize>, Fault> {
     let mut counts = HashMap::new();
     if p.sight.is_whole() {
-        for (rule, severity, count) in web.store.gauges(p.now).await?.firing {
+        for (rule, severity, count) in web.store.firing_counts().await? {
             if let Some(severity) = severity.filter(|_| !rule.as_str().starts_with("self/")) {
                 *counts.entry(severity).or_default() += usize::try_from(count).unwrap_or(usize::MAX);
             }

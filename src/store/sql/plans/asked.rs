@@ -94,11 +94,13 @@ pub(super) async fn ask_everything(store: &SqlStore) -> Result<(), StoreError> {
     store.closed_between(now, now).await?;
     store.actions_on_alert(&alert).await?;
     store.actions_on_deliveries(&[DeliveryId::new("d")]).await?;
-    Board::labels_of(store, std::slice::from_ref(&alert)).await?;
+    Board::alerts_of(store, std::slice::from_ref(&alert)).await?;
     Board::told_when(store, std::slice::from_ref(&alert)).await?;
+    Board::told_counts(store, &[DeliveryId::new("d")]).await?;
     Board::alerts_told_by(store, &[DeliveryId::new("d")]).await?;
     store.own_state(now).await?;
     store.gauges(now).await?;
+    store.firing_counts().await?;
     store.open_counts().await?;
     Board::counts_of(store, &source, "etl_told", (now, 0)).await?;
     Board::read_span(store, &source, now).await?;

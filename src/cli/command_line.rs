@@ -8,8 +8,10 @@ use super::ground::Listing;
 use super::log::LogFormat;
 use super::place::{ConfigFile, StorePlace};
 use super::{
-    ack, alerts, backtest, deliveries, demo, digest, explain, init, instances, silence, simulate, store, test, token,
+    ack, alerts, backtest, deliveries, demo, digest, explain, init, instances, schema, silence, simulate, store, test,
+    token,
 };
+use crate::words::Language;
 
 /// The on-call bell for scheduled data jobs.
 ///
@@ -118,6 +120,9 @@ pub(super) enum Command {
         /// All keys as Markdown, for people.
         #[arg(long, conflicts_with = "part")]
         reference: bool,
+        /// With --reference: the language of the page.
+        #[arg(long, value_name = "LANGUAGE", default_value = "en", requires = "reference", value_parser = schema::language())]
+        language: Language,
     },
     /// Writes a starter configuration with a comment at each thing to change. Asks nothing and replaces nothing.
     Init(init::Arguments),

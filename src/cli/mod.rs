@@ -78,7 +78,7 @@ pub fn run(cli: Cli) -> ExitCode {
                 doctor::doctor(&load(&file, false)?, source.as_deref(), json).await
             }
             Command::Digest { show, place } => digest::digest(&load_desk_or_sender(&place, show.sends())?, &show).await,
-            Command::Schema { part, reference } => schema::schema(part, reference),
+            Command::Schema { part, reference, language } => schema::schema(part, reference, language),
             Command::Init(arguments) => init::init(&arguments),
             Command::Status { place, json } => status::status(&load_desk(&place)?, json).await,
             Command::Replicas { place, json } => replicas::replicas(&load_desk(&place)?, json).await,

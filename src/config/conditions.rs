@@ -91,7 +91,7 @@ static MISSING: Keys = Keys::of(
             Key::new(
                 "schedule",
                 Shape::Schedule,
-                "The due times. Left out: the job's own schedule, where the scheduler provides it (schedulerx).",
+                "The due times. Left out: the job's own schedule, where the scheduler provides it (schedulerx, airflow).",
             )
             .example("\"0 2 * * *\""),
             Key::new("grace", Shape::Duration, "How late a run may come, at most 1d.").default("15m"),
@@ -266,7 +266,7 @@ fn read_missing(when: &Section<'_>, around: &Surroundings<'_>) -> Option<Option<
     let schedule = if is_own { None } else { read_schedule(&section, "schedule", around.zone) };
     if let (true, Some(source)) = (is_own, around.unscheduled) {
         let message = format!("a \"schedule\" is needed: {source} does not provide those of its jobs");
-        let help = "write schedule: \"0 2 * * *\", or name sources of the type schedulerx alone in match";
+        let help = "write schedule: \"0 2 * * *\", or name only sources of the types schedulerx and airflow in match";
         section.error("", message, Some(help.into()));
     }
     let days = days::read(&section, around.shared.calendars);

@@ -49,12 +49,19 @@ pub use own::HeartbeatSettings;
 pub use rule_tests::{Expected, RuleTest};
 pub use web::{TrustedProxy, WebSettings};
 
+use crate::words::Language;
+
 /// The JSON Schema of a file that stands alone, in the dialect of 2020-12; or, with `is_part`, of one in a directory of files.
 pub fn schema(is_part: bool) -> serde_json::Value {
     schema::schema(&keys::FILE, is_part)
 }
 
 /// All keys of the configuration in Markdown, a section for each mapping.
-pub fn reference() -> String {
-    schema::reference(&keys::FILE)
+pub fn reference(language: Language) -> String {
+    schema::reference(&keys::FILE, language)
+}
+
+/// Every text that the reference is made of, in English: what the catalog of another language has to translate.
+pub fn reference_texts() -> std::collections::BTreeSet<&'static str> {
+    schema::texts(&keys::FILE)
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use boon::{Compiler, ErrorKind, SchemaIndex, Schemas, ValidationError};
 use nightbell::config::{Config, LoadOptions, schema};
+use nightbell::words::Language;
 use nightbell::yaml::{Diagnostic, Level};
 use serde_json::Value;
 
@@ -276,16 +277,52 @@ fn every_key_says_what_it_is() {
     assert!(example().starts_with("# yaml-language-server: $schema=nightbell.schema.json\n"));
 }
 
-/// docs/reference.md is what `nightbell schema --reference` prints. `UPDATE=1` writes it.
+/// docs/reference.md and docs/zh/reference.md are what `nightbell schema --reference` prints. `UPDATE=1` writes them.
 #[test]
 fn the_reference_is_printed_from_the_tables() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference.md");
-    let reference = nightbell::config::reference();
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, &reference).unwrap();
+    for (page, language) in [("docs/reference.md", Language::En), ("docs/zh/reference.md", Language::Zh)] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+        let reference = nightbell::config::reference(language);
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, &reference).unwrap();
+        }
+        let is_printed = std::fs::read_to_string(path).is_ok_and(|text| text == reference);
+        assert!(is_printed, "{page}: run this test with UPDATE=1");
     }
-    assert!(std::fs::read_to_string(path).is_ok_and(|text| text == reference), "run this test with UPDATE=1");
+}
+
+/// The values in a text: `{name}`, `{{value}}`, and what stands between backticks, in any order.
+fn kept(text: &str) -> Vec<&str> {
+    let values = regex::Regex::new(r"`[^`]*`|\{\{?[a-z_.]+\}?\}").unwrap();
+    let mut kept: Vec<&str> = values.find_iter(text).map(|found| found.as_str()).collect();
+    kept.sort_unstable();
+    kept
+}
+
+/// A description of a key that is new or says something else is translated, and what it said before is taken out.
+#[test]
+fn every_text_of_the_reference_is_in_the_chinese_catalog_and_nothing_else() {
+    let catalog = include_str!("../../src/config/schema/zh.txt");
+    let (mut wrong, mut translated) = (Vec::new(), BTreeSet::new());
+    for pair in catalog.trim_end().split("\n\n").filter(|pair| !pair.starts_with('#')) {
+        let lines: Vec<&str> = pair.lines().collect();
+        let &[english, chinese] = lines.as_slice() else {
+            wrong.push(format!("not a line in English and one in Chinese: {pair:?}"));
+            continue;
+        };
+        if !translated.insert(english) {
+            wrong.push(format!("twice in the catalog: {english:?}"));
+        }
+        if kept(english) != kept(chinese) {
+            wrong.push(format!("the values of {english:?} are not those of {chinese:?}"));
+        }
+    }
+    let texts = nightbell::config::reference_texts();
+    wrong.extend(texts.difference(&translated).map(|text| format!("not translated: {text:?}")));
+    wrong.extend(translated.difference(&texts).map(|text| format!("in the catalog, and in no table: {text:?}")));
+    assert!(wrong.is_empty(), "src/config/schema/zh.txt:\n{}", wrong.join("\n"));
+    assert!(texts.len() > 400, "{}", texts.len());
 }
 
 /// What the tables show as an example or name as a default is something that the key takes.

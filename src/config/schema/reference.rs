@@ -1,55 +1,81 @@
-//! The reference: every table of keys in Markdown.
+//! The reference: every table of keys in Markdown, in each language.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::shapes::{kinds_of, words_of};
 use super::tables::tables;
+use super::texts::{Say, filled, in_language, joined};
+use crate::words::Language;
 use crate::yaml::{Key, Keys, SECRET};
 
+/// What stands above the tables. Links lead on from the page's place under `docs`.
+const HEAD: [&str; 2] = [
+    "[Documentation](../README.md#documentation) · what the keys do: [rules](rules.md) · [中文](zh/reference.md)",
+    "`nightbell schema --reference` prints this page (with `--language zh` in Chinese) from the tables that `nightbell check` \
+     reads the file by. A key in bold must be there. Every value may hold `${NAME}` or `${NAME:-default}`. Durations are \
+     written as `45s`, `30m`, `2h30m` or `1d`. A path that does not begin with `/` starts from the directory of its file.",
+];
+
 /// All keys that can be reached from those of the file, a section for each mapping.
-pub(in crate::config) fn reference(file: &'static Keys) -> String {
-    let mut out = "# All keys of the configuration\n\n\
-        `nightbell schema --reference` prints this page from the tables that `nightbell check` reads the file by. A key in \
-        bold must be there. Every value may hold `${NAME}` or `${NAME:-default}`. Durations are written as `45s`, `30m`, \
-        `2h30m` or `1d`. A path that does not begin with `/` starts from the directory of its file.\n"
-        .to_string();
+pub(in crate::config) fn reference(file: &'static Keys, language: Language) -> String {
+    page(file, &|text| in_language(text, language))
+}
+
+/// Every text that the reference is made of, in English.
+pub(in crate::config) fn texts(file: &'static Keys) -> BTreeSet<&'static str> {
+    let said = RefCell::new(BTreeSet::new());
+    page(file, &|text| {
+        said.borrow_mut().insert(text);
+        text
+    });
+    said.into_inner()
+}
+
+fn page(file: &'static Keys, say: Say<'_>) -> String {
+    let mut out = format!("# {}\n", say("All keys of the configuration"));
+    for paragraph in HEAD {
+        let _ = writeln!(out, "\n{}", say(paragraph));
+    }
     for keys in tables(file).into_iter().chain([&SECRET]) {
-        section(file, keys, &mut out);
+        section(file, keys, say, &mut out);
     }
     out
 }
 
-fn section(file: &'static Keys, keys: &Keys, out: &mut String) {
-    let _ = write!(out, "\n## {}\n\n{}\n", keys.name, keys.says);
+fn section(file: &'static Keys, keys: &'static Keys, say: Say<'_>, out: &mut String) {
+    let _ = writeln!(out, "\n## {}\n\n{}", keys.name, say(keys.says));
+    let code = |key: &str| format!("`{key}`");
     if !keys.any_of.is_empty() {
-        let set = |set: &&[&str]| set.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(" with ");
-        let sets: Vec<String> = keys.any_of.iter().map(set).collect();
-        let _ = writeln!(out, "\nIt needs {}.", sets.join(", or "));
+        let set = |set: &&[&str]| joined(say("{one} with {other}"), set.iter().map(|key| code(key)));
+        let sets = joined(say("{one}, or {other}"), keys.any_of.iter().map(set));
+        let _ = writeln!(out, "\n{}", filled(say("It needs {keys}."), &[("keys", &sets)]));
     }
     for (one, other) in keys.pairs {
-        let _ = writeln!(out, "\nNeither of `{one}` and `{other}` stands without the other.");
+        let pair = say("Neither of {one} and {other} stands without the other.");
+        let _ = writeln!(out, "\n{}", filled(pair, &[("one", &code(one)), ("other", &code(other))]));
     }
     let kinds = file.iter().filter_map(|key| kinds_of(&key.shape));
     if let Some((_, kinds)) = kinds.into_iter().find(|(common, _)| common.name == keys.name) {
-        let kinds: Vec<String> = kinds().iter().map(|(word, keys)| format!("[{word}](#{})", keys.name)).collect();
-        let _ = writeln!(out, "\nThe types: {}.", kinds.join(", "));
+        let kinds = kinds().into_iter().map(|(word, keys)| format!("[{word}](#{})", keys.name));
+        let types = joined(say("{one}, {other}"), kinds);
+        let _ = writeln!(out, "\n{}", filled(say("The types: {types}."), &[("types", &types)]));
     }
-    out.push_str("\n| key | takes | default | |\n|---|---|---|---|\n");
+    let _ = writeln!(out, "\n| {} | {} | {} | |\n|---|---|---|---|", say("key"), say("takes"), say("default"));
     for key in keys.iter() {
-        line(key, out);
+        line(key, say, out);
     }
 }
 
-fn line(key: &Key, out: &mut String) {
+fn line(key: &'static Key, say: Say<'_>, out: &mut String) {
     let name = if key.is_required { format!("**`{}`**", key.name) } else { format!("`{}`", key.name) };
     let default = key.default.map(|default| format!("`{default}`")).unwrap_or_default();
-    let example = key.example.map(|example| format!(" Example: `{}: {example}`.", key.name)).unwrap_or_default();
+    let says = match key.example.map(|example| format!("`{}: {example}`", key.name)) {
+        Some(example) => filled(say("{says} Example: {example}."), &[("says", say(key.says)), ("example", &example)]),
+        None => say(key.says).to_string(),
+    };
     let cell = |text: String| text.replace('|', "\\|");
-    let _ = writeln!(
-        out,
-        "| {name} | {} | {} | {} |",
-        cell(words_of(&key.shape)),
-        cell(default),
-        cell(format!("{}{example}", key.says))
-    );
+    let takes = words_of(&key.shape, say);
+    let _ = writeln!(out, "| {name} | {} | {} | {} |", cell(takes), cell(default), cell(says));
 }

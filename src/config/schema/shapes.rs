@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::texts::{Say, filled, joined};
 use crate::limits::{ESCALATION_STEPS_MAX, NAME_BYTES_MAX};
 use crate::yaml::{Keys, Kinds, Shape};
 
@@ -57,34 +58,40 @@ pub(super) fn schema_of(shape: &Shape) -> Value {
 }
 
 /// What a key of this shape takes, for people.
-pub(super) fn words_of(shape: &Shape) -> String {
-    let listed = |words: Vec<&str>| words.join(", ");
+pub(super) fn words_of(shape: &Shape, say: Say<'_>) -> String {
+    let listed = |words: Vec<&str>| joined(say("{one}, {other}"), words.into_iter().map(str::to_string));
+    let text = |text: &'static str| say(text).to_string();
+    let with = |pattern: &'static str, name: &str, value: &str| filled(say(pattern), &[(name, value)]);
     match *shape {
-        Shape::Text => "a text".to_string(),
-        Shape::Texts | Shape::TextsOrNone => "one or a list".to_string(),
-        Shape::Flag => "true or false".to_string(),
-        Shape::Whole => "a whole number".to_string(),
-        Shape::Number => "a number".to_string(),
-        Shape::Duration => "a duration".to_string(),
-        Shape::DurationOrZero => "a duration, or 0s".to_string(),
-        Shape::Schedule => "a crontab line".to_string(),
-        Shape::ClockTime => "a time of day".to_string(),
-        Shape::Zone => "a time zone".to_string(),
-        Shape::Secret => "a secret".to_string(),
+        Shape::Text => text("a text"),
+        Shape::Texts | Shape::TextsOrNone => text("one or a list"),
+        Shape::Flag => text("true or false"),
+        Shape::Whole => text("a whole number"),
+        Shape::Number => text("a number"),
+        Shape::Duration => text("a duration"),
+        Shape::DurationOrZero => text("a duration, or 0s"),
+        Shape::Schedule => text("a crontab line"),
+        Shape::ClockTime => text("a time of day"),
+        Shape::Zone => text("a time zone"),
+        Shape::Secret => text("a secret"),
         Shape::Word(words) | Shape::WordAnyCase(words) => listed(words()),
-        Shape::Words(words) | Shape::WordsAnyCase(words) => format!("one or a list of {}", listed(words())),
-        Shape::TextsByName | Shape::WantedByName => "texts by name".to_string(),
-        Shape::SecretsByName => "secrets by name".to_string(),
+        Shape::Words(words) | Shape::WordsAnyCase(words) => with("one or a list of {words}", "words", &listed(words())),
+        Shape::TextsByName | Shape::WantedByName => text("texts by name"),
+        Shape::SecretsByName => text("secrets by name"),
         Shape::Mapping(keys) => link(keys),
-        Shape::TextOr(keys) => format!("a text, or {}", link(keys)),
-        Shape::TextsOr(keys) => format!("one or a list of texts, or {}", link(keys)),
-        Shape::List(keys) => format!("a list of {}", link(keys)),
-        Shape::TextsOrMappings(keys) => format!("one or a list of texts or {}", link(keys)),
-        Shape::ListOr(keys, word) => format!("a list of {}, or {word}", link(keys)),
-        Shape::TextsOrSteps(first, later) => format!("names, or steps: {}, then {}", link(first), link(later)),
-        Shape::ByName(keys) => format!("{} by name", link(keys)),
-        Shape::ByKind(common, _) => format!("{} by name", link(common)),
-        Shape::Other(words, _) => words.to_string(),
+        Shape::TextOr(keys) => with("a text, or {mapping}", "mapping", &link(keys)),
+        Shape::TextsOr(keys) => with("one or a list of texts, or {mapping}", "mapping", &link(keys)),
+        Shape::List(keys) => with("a list of {mapping}", "mapping", &link(keys)),
+        Shape::TextsOrMappings(keys) => with("one or a list of texts or {mapping}", "mapping", &link(keys)),
+        Shape::ListOr(keys, word) => {
+            filled(say("a list of {mapping}, or {word}"), &[("mapping", &link(keys)), ("word", word)])
+        }
+        Shape::TextsOrSteps(first, later) => {
+            let steps = say("names, or steps: {first}, then {later}");
+            filled(steps, &[("first", &link(first)), ("later", &link(later))])
+        }
+        Shape::ByName(keys) | Shape::ByKind(keys, _) => with("{mapping} by name", "mapping", &link(keys)),
+        Shape::Other(words, _) => text(words),
     }
 }
 

@@ -59,7 +59,7 @@ async fn a_store_moves_to_a_database_and_back_whole() {
     store.begin_digest("daily", at(0)).await.unwrap();
     store.beat(at(0)).await.unwrap();
     store.link_key("k").await.unwrap();
-    store.save_learnt(&source(), &[("zone".to_string(), "UTC".to_string())].into()).await.unwrap();
+    store.save_learnt(&source(), &Default::default(), &[("zone".to_string(), "UTC".to_string())].into()).await.unwrap();
     store.record_unreadable(&source(), at(3), "no answer").await.unwrap();
     store.keep_receivers(&[KnownReceiver { id: "pager".into(), fallback: None }], None, at(3)).await.unwrap();
     assert!(store.reclaim(at(40)).await.unwrap() > 0);

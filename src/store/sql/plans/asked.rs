@@ -205,7 +205,8 @@ pub(super) async fn write_everything(store: &SqlStore) -> Result<(), StoreError>
         failed: None,
     };
     store.record_gap(&part, now).await?;
-    store.save_learnt(&source, &BTreeMap::from([("zone".to_string(), "UTC".to_string())])).await?;
+    let learnt = |zone: &str| BTreeMap::from([("zone".to_string(), zone.to_string())]);
+    store.save_learnt(&source, &learnt("CET"), &learnt("UTC")).await?;
     for is_reload in [false, true] {
         store.begin_generation("asked", is_reload, now).await?;
     }

@@ -250,6 +250,8 @@ pub const STORE_RETRY_PAUSE: Duration = Duration::from_millis(20);
 pub const STORE_CALL_MAX: Duration = Duration::from_secs(30);
 /// Longest time that bringing a database up to date may take.
 pub const STORE_MIGRATION_MAX: Duration = Duration::from_secs(10 * 60);
+/// How long a step of that waits for a table that replicas work on: whoever wants it next waits behind it.
+pub const STORE_MIGRATION_LOCK_MAX: Duration = Duration::from_secs(3);
 /// How long a connection may hold a transaction open without asking for anything: what it has locked is free then.
 pub const STORE_IDLE_TRANSACTION_MAX: Duration = Duration::from_secs(8);
 /// After how long without an answer the database server gives a connection up.

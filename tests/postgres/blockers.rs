@@ -312,6 +312,24 @@ async fn a_replica_waits_for_the_migration_of_another_one() {
     opening.await.unwrap().unwrap().beat(at(0)).await.unwrap();
 }
 
+/// A step of a migration wants a table for itself, and whoever wants that next waits behind it: it does not wait for a
+/// transaction that takes long, but says so and is tried again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_gives_way_to_a_transaction_that_takes_long() {
+    let (url, [store]) = replicas::<1>().await;
+    cluster::run(&url, "DROP INDEX instance_of_job; DELETE FROM _sqlx_migrations WHERE version = 54");
+    let mut first = beside(&url).await;
+    first.execute(sqlx::raw_sql("BEGIN; LOCK TABLE instance IN ROW EXCLUSIVE MODE")).await.unwrap();
+    let opening = tokio::time::timeout(limits::STORE_WAIT_MAX, SqlStore::open(&url, Mode::Work));
+    let held_up = opening.await.expect("it waits for as long as it takes").unwrap_err();
+    assert!(matches!(held_up, StoreError::HeldUp(_)) && held_up.passes(), "{held_up}");
+    store.commit_poll(&commit(0)).await.unwrap();
+    first.execute("COMMIT").await.unwrap();
+    SqlStore::open(&url, Mode::Work).await.unwrap().beat(at(0)).await.unwrap();
+    let made = "SELECT COUNT(*) FROM pg_indexes WHERE indexname = 'instance_of_job'";
+    assert_eq!(number(&mut first, made).await, 1);
+}
+
 /// Each limit that the server is told of, as a transaction that writes finds it.
 #[tokio::test]
 async fn a_connection_tells_the_server_how_long_it_bears_with_it() {

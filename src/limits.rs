@@ -276,16 +276,19 @@ pub const LEASE_MARGIN: Duration = Duration::from_secs(2);
 pub const LEASE_RENEW_EVERY: Duration = Duration::from_secs(5);
 /// How often a replica looks at the leases.
 pub const LEASE_LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often it looks while a lease is free, or is so in a moment because its holder stops.
+/// How often it looks while a lease is free, or is so in a moment because its holder stops; and how often it asks, between two
+/// looks, whether one is: by this and by how long a loop takes to end a lease is without a holder after a stop.
 pub const LEASE_LOOK_SOON: Duration = Duration::from_millis(200);
 /// How long one call about leases may take.
 pub const LEASE_CALL_MAX: Duration = Duration::from_secs(4);
-/// How long a poll under way may take when its lease is to be given up; then it is cut, and whoever takes over polls anew.
-pub const LEASE_POLL_ENDS_WITHIN: Duration = Duration::from_millis(300);
+/// How long a poll, or another turn of a loop, may take when its lease is to be given up; then it is cut, and whoever takes
+/// over begins it anew: what a turn changes it commits at once.
+pub const LEASE_TURN_ENDS_WITHIN: Duration = Duration::from_millis(300);
 /// How often a replica that has more than its share hands a lease over.
 pub const LEASE_HAND_OVER_EVERY: Duration = Duration::from_secs(60);
-/// After how long a free lease is taken also by a replica that has its share: longer than from one look to the next.
-pub const LEASE_LEFT_AFTER: Duration = Duration::from_millis(1200);
+/// After how long a free lease is taken also by a replica that has its share: longer than from one look to the next while one is
+/// free ([`LEASE_LOOK_SOON`]).
+pub const LEASE_LEFT_AFTER: Duration = Duration::from_millis(500);
 /// How long who hands a lease over leaves it to the others.
 pub const LEASE_LEFT_TO_OTHERS: Duration = Duration::from_secs(20);
 /// After how long a replica that says nothing has no part in the loops that are free.

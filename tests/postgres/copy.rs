@@ -136,7 +136,8 @@ async fn what_a_dead_process_had_claimed_in_the_store_before_is_taken_back_in_th
     first.commit_poll(&PollCommit { deliveries, ..commit(0) }).await.unwrap();
     let fenced = async |store: &SqlStore, id: &str| {
         let me = replica(id, "f");
-        let token = store.take("deliver/pager", &me, Duration::from_secs(60)).await.unwrap().unwrap();
+        let taken = store.take(&["deliver/pager".into()], &me, Duration::from_secs(60)).await.unwrap();
+        let token = taken[0].token;
         store.fenced(Fence { name: "deliver/pager".into(), token })
     };
     assert_eq!(fenced(&first, "one").await.claim(&pager, at(1), 2).await.unwrap().len(), 2);

@@ -269,8 +269,8 @@ pub(super) async fn hold_everything(store: &SqlStore) -> Result<(), StoreError> 
     };
     store.look(Some(&me)).await?;
     let name = "deliver/hook".to_string();
-    let token = store.take(&name, &me, long).await?.expect("nobody else is there");
-    let fence = Fence { name, token };
+    assert!(!store.is_one_free(std::slice::from_ref(&name)).await?, "nobody has ever had it");
+    let fence: Fence = store.take(&[name], &me, long).await?.pop().expect("nobody else is there");
     store.renew(&[(fence.clone(), Some("looks".into()))], 1, long).await?;
     let held = store.fenced(fence.clone());
     held.inherit(&"hook".into(), now).await?;

@@ -252,6 +252,8 @@ pub const STORE_RETRY_PAUSE: Duration = Duration::from_millis(20);
 pub const STORE_CALL_MAX: Duration = Duration::from_secs(30);
 /// Longest time that bringing a database up to date may take.
 pub const STORE_MIGRATION_MAX: Duration = Duration::from_secs(10 * 60);
+/// How long a step of that waits for a table that replicas work on: whoever wants it next waits behind it.
+pub const STORE_MIGRATION_LOCK_MAX: Duration = Duration::from_secs(3);
 /// How long a connection may hold a transaction open without asking for anything: what it has locked is free then.
 pub const STORE_IDLE_TRANSACTION_MAX: Duration = Duration::from_secs(8);
 /// After how long without an answer the database server gives a connection up.
@@ -276,16 +278,19 @@ pub const LEASE_MARGIN: Duration = Duration::from_secs(2);
 pub const LEASE_RENEW_EVERY: Duration = Duration::from_secs(5);
 /// How often a replica looks at the leases.
 pub const LEASE_LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often it looks while a lease is free, or is so in a moment because its holder stops.
+/// How often it looks while a lease is free, or is so in a moment because its holder stops; and how often it asks, between two
+/// looks, whether one is: by this and by how long a loop takes to end a lease is without a holder after a stop.
 pub const LEASE_LOOK_SOON: Duration = Duration::from_millis(200);
 /// How long one call about leases may take.
 pub const LEASE_CALL_MAX: Duration = Duration::from_secs(4);
-/// How long a poll under way may take when its lease is to be given up; then it is cut, and whoever takes over polls anew.
-pub const LEASE_POLL_ENDS_WITHIN: Duration = Duration::from_millis(300);
+/// How long a poll, or another turn of a loop, may take when its lease is to be given up; then it is cut, and whoever takes
+/// over begins it anew: what a turn changes it commits at once.
+pub const LEASE_TURN_ENDS_WITHIN: Duration = Duration::from_millis(300);
 /// How often a replica that has more than its share hands a lease over.
 pub const LEASE_HAND_OVER_EVERY: Duration = Duration::from_secs(60);
-/// After how long a free lease is taken also by a replica that has its share: longer than from one look to the next.
-pub const LEASE_LEFT_AFTER: Duration = Duration::from_millis(1200);
+/// After how long a free lease is taken also by a replica that has its share: longer than from one look to the next while one is
+/// free ([`LEASE_LOOK_SOON`]).
+pub const LEASE_LEFT_AFTER: Duration = Duration::from_millis(500);
 /// How long who hands a lease over leaves it to the others.
 pub const LEASE_LEFT_TO_OTHERS: Duration = Duration::from_secs(20);
 /// After how long a replica that says nothing has no part in the loops that are free.

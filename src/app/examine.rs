@@ -63,9 +63,7 @@ pub async fn keep_learnt(config: &Config, examined: &[Examined]) -> Kept {
         let store =
             SqlStore::open(&config.store, if config.store.is_shared() { Mode::Amend } else { Mode::Work }).await?;
         for one in examined {
-            let mut learnt = store.load_learnt(&one.id).await?;
-            learnt.extend(one.learnt.clone());
-            store.save_learnt(&one.id, &learnt).await?;
+            store.save_learnt(&one.id, &Learnt::new(), &one.learnt).await?;
         }
         store.close().await;
         Ok(())

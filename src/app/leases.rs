@@ -1,9 +1,10 @@
 //! The leases of this process: a keeper takes, renews and gives them up; each loop runs only while it is granted its own.
 //!
 //! Where one process has the store for itself, every loop is granted its lease at once and for ever. Otherwise the keeper
-//! looks at the store every second. A loop that is to end in order (another replica takes it over, or the program stops)
-//! finishes what is under way, and then its lease is given up; a lease that is lost cuts what is under way. The rules are in
-//! [`crate::worker::lease`]. This module knows no loop's work.
+//! looks at the store every second, and asks in between whether a lease is free. A loop that is to end in order (another
+//! replica takes it over, or the program stops) finishes what is under way, and then its lease is given up, whatever the
+//! other loops do; a lease that is lost cuts what is under way. The rules are in [`crate::worker::lease`]. This module knows
+//! no loop's work.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -26,7 +27,7 @@ use crate::lock::locked;
 use crate::metrics::Metrics;
 use crate::store::{Fence, Leases as _, Replica, SqlStore, Standing};
 use crate::worker::deliver::Waiting;
-use crate::worker::lease::{Part, are_others, is_in_force_somewhere, is_something_free, trusted_until, wish};
+use crate::worker::lease::{Part, are_others, is_in_force_somewhere, is_something_free, strays, trusted_until, wish};
 use crate::worker::trust::Trust;
 use crate::worker::turn::Statuses;
 
@@ -150,7 +151,10 @@ impl Leases {
             clock: ground,
             renewed: None,
             handed_over: None,
+            ended: Vec::new(),
             has_left: false,
+            has_said_goodbye: false,
+            may_take: false,
             lonely: 0,
             pause: LEASE_LOOK_EVERY,
             says: Says::default(),
@@ -161,11 +165,7 @@ impl Leases {
             if is_over {
                 return;
             }
-            tokio::select! {
-                () = tokio::time::sleep(keeper.pause) => {}
-                () = keeper.shared.nudge.notified() => {}
-                () = shutdown.cancelled(), if !keeper.has_left => {}
-            }
+            keeper.rest(&shutdown).await;
         }
     }
 }
@@ -192,6 +192,12 @@ impl Shared {
             right.as_ref().filter(|right| Instant::now() < right.trusted_until).map(|right| right.fence.clone())
         };
         entries.iter().filter_map(|(name, entry)| Some((name.clone(), trusted(entry)?))).collect()
+    }
+
+    /// The leases that this process has an answer of, trusted or not, with their tokens.
+    fn tokens(&self) -> BTreeSet<Fence> {
+        let entries = locked(&self.entries);
+        entries.values().filter_map(|entry| Some(entry.right.borrow().as_ref()?.fence.clone())).collect()
     }
 
     /// Has the loops of these leases end in order.
@@ -329,8 +335,14 @@ struct Keeper {
     renewed: Option<(Instant, i64)>,
     /// The lease that was handed over last.
     handed_over: Option<(String, Instant)>,
-    /// Whether the others have been told that this replica stops.
+    /// Leases whose loops have ended and of which the store has not heard yet.
+    ended: Vec<Fence>,
+    /// Whether it has begun to stop.
     has_left: bool,
+    /// Whether the others have been told that.
+    has_said_goodbye: bool,
+    /// Whether this replica takes what is free: who stands by does not.
+    may_take: bool,
     /// Looks in a row at which nobody was there who has the configuration in force.
     lonely: u32,
     /// Until the next look.
@@ -342,23 +354,11 @@ impl Keeper {
     /// Looks, and does what follows. Returns whether it is over.
     async fn turn(&mut self, shutdown: &CancellationToken, takes_effect: &impl Fn()) -> bool {
         let store = Arc::clone(&self.leases.store);
-        if shutdown.is_cancelled() && !std::mem::replace(&mut self.has_left, true) {
-            // First of all: the others share among themselves what it gives up.
-            let me = locked(&self.shared.me).id.clone();
-            drop(timeout(LEASE_CALL_MAX, store.leave(&me)).await);
-        }
-        let ended = self.shared.ended(shutdown.is_cancelled());
-        if !ended.is_empty() {
-            // Who cannot say so lets it run out.
-            drop(timeout(LEASE_CALL_MAX, store.give_up(&ended)).await);
-        }
         if shutdown.is_cancelled() {
-            if !self.shared.holds_nothing() {
-                self.renew(&store).await;
-                return false;
-            }
-            return true;
+            self.has_left = true;
+            return self.leave(&store).await;
         }
+        self.give_up_ended(&store, false).await;
         // Who hears nothing does not renew: its words may arrive still, and would keep a lease from others by which it can
         // do nothing.
         match self.look(&store).await {
@@ -367,12 +367,17 @@ impl Keeper {
                 self.shared.are_others.store(are_others, Ordering::Relaxed);
                 self.renew(&store).await;
                 // Who stands by takes nothing.
-                let is_in_force = standing.in_force.1 == locked(&self.shared.me).fingerprint;
-                let is_free = is_in_force && is_something_free(&standing, &locked(&self.leases.wanted));
-                self.pause = if is_free { LEASE_LOOK_SOON } else { LEASE_LOOK_EVERY };
+                self.may_take = standing.in_force.1 == locked(&self.shared.me).fingerprint;
+                let is_free = self.may_take && is_something_free(&standing, &locked(&self.leases.wanted));
+                let knows = self.shared.tokens().into_iter().chain(self.ended.iter().cloned()).collect();
+                self.ended.extend(strays(&standing, &locked(&self.shared.me).id, &knows));
+                let is_soon = is_free || !self.ended.is_empty();
+                self.give_up_ended(&store, false).await;
+                self.pause = if is_soon { LEASE_LOOK_SOON } else { LEASE_LOOK_EVERY };
                 self.act(&store, &standing, takes_effect).await;
             }
             Err(error) => {
+                (self.may_take, self.pause) = (false, LEASE_LOOK_EVERY);
                 if !self.says.is_away {
                     error!("the leases cannot be looked at: {error}; it is tried again every second");
                 }
@@ -380,6 +385,58 @@ impl Keeper {
             }
         }
         false
+    }
+
+    /// Stops: the others hear of it first of all, for they share among themselves what it gives up; then each lease is given
+    /// up as its loop ends. Returns whether everything is.
+    async fn leave(&mut self, store: &SqlStore) -> bool {
+        self.pause = LEASE_LOOK_SOON;
+        if !self.has_said_goodbye {
+            let me = locked(&self.shared.me).id.clone();
+            self.has_said_goodbye = matches!(timeout(LEASE_CALL_MAX, store.leave(&me)).await, Ok(Ok(())));
+        }
+        self.give_up_ended(store, true).await;
+        if self.shared.holds_nothing() {
+            return self.ended.is_empty() && self.has_said_goodbye;
+        }
+        self.renew(store).await;
+        false
+    }
+
+    /// Gives up the leases whose loops have ended. What the store does not hear of is said again.
+    async fn give_up_ended(&mut self, store: &SqlStore, is_stopping: bool) {
+        self.ended.extend(self.shared.ended(is_stopping));
+        if self.ended.is_empty() {
+            return;
+        }
+        match timeout(LEASE_CALL_MAX, store.give_up(&self.ended)).await {
+            Ok(Ok(())) => self.ended.clear(),
+            Ok(Err(error)) => debug!(%error, "leases could not be given up"),
+            Err(_) => debug!("leases could not be given up in time"),
+        }
+    }
+
+    /// Waits until the next look, or until something happens: this replica is to stop, a loop of it has ended, or a lease
+    /// is free that others have given up.
+    async fn rest(&mut self, shutdown: &CancellationToken) {
+        let until = Instant::now() + self.pause;
+        loop {
+            let next = until.min(Instant::now() + LEASE_LOOK_SOON);
+            tokio::select! {
+                () = tokio::time::sleep_until(next) => {}
+                () = self.shared.nudge.notified() => return,
+                () = shutdown.cancelled(), if !self.has_left => return,
+            }
+            if next == until || self.may_take && self.is_one_free().await {
+                return;
+            }
+        }
+    }
+
+    /// Whether a lease is free that this replica has a loop for. The next look tells more.
+    async fn is_one_free(&self) -> bool {
+        let wanted: Vec<String> = locked(&self.leases.wanted).iter().cloned().collect();
+        matches!(timeout(LEASE_CALL_MAX, self.leases.store.is_one_free(&wanted)).await, Ok(Ok(true)))
     }
 
     async fn renew(&mut self, store: &SqlStore) {
@@ -445,19 +502,17 @@ impl Keeper {
         let handed_over = self.handed_over.as_ref().map(|(name, at)| (name.as_str(), at.elapsed()));
         let part = Part { me: &me.id, fingerprint: &me.fingerprint, wanted: &wanted, held: &names, handed_over };
         let wish = wish(standing, part);
-        let mut late = 0;
-        for name in wish.take {
+        if !wish.take.is_empty() {
             let asked = Instant::now();
-            match timeout(LEASE_CALL_MAX, store.take(&name, &me, LEASE_SPAN)).await {
-                Ok(Ok(Some(token))) => {
-                    info!(lease = name, token, "took the lease");
-                    self.shared.grant(&name, token, asked);
+            match timeout(LEASE_CALL_MAX, store.take(&wish.take, &me, LEASE_SPAN)).await {
+                Ok(Ok(taken)) => {
+                    for Fence { name, token } in taken {
+                        info!(lease = name, token, "took the lease");
+                        self.shared.grant(&name, token, asked);
+                    }
                 }
-                Ok(Ok(None)) => {}
-                Ok(Err(error)) => return debug!(%error, "a lease could not be taken"),
-                // A write of its old holder may be open still, which holds up no other lease.
-                Err(_) if late == 0 => late += 1,
-                Err(_) => return debug!("leases could not be taken in time"),
+                Ok(Err(error)) => debug!(%error, "leases could not be taken"),
+                Err(_) => debug!("leases could not be taken in time"),
             }
         }
         if let Some(name) = wish.hand_over {

@@ -7,6 +7,7 @@
 //! configuration it began by, a delivery under way is settled before the lane changes. A loop whose part is gone ends.
 
 use std::collections::HashSet;
+use std::future::Future;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -18,7 +19,7 @@ use super::generation::{Generation, Polling, Reach};
 use super::ground::Ground;
 use super::leases::{Grant, Leases};
 use crate::clock::Clock;
-use crate::limits::{LEASE_LOOK_EVERY, LEASE_POLL_ENDS_WITHIN, STORE_BACKOFF_MIN};
+use crate::limits::{LEASE_LOOK_EVERY, LEASE_TURN_ENDS_WITHIN, STORE_BACKOFF_MIN};
 use crate::model::{ReceiverId, SourceId};
 use crate::source::Learnt;
 use crate::store::{Leases as _, Outbox as _, SqlStore};
@@ -165,14 +166,11 @@ async fn keep_polling(
                 let learnt = if is_shared { taken_over_source(&generation, &id, &store).await } else { None };
                 let (poller, last) = generation.poller(&id, store, learnt, known)?;
                 drop(generation);
-                tokio::select! {
-                    biased;
-                    polled = poller.run_until(&shutdown, &stop, last) => Some(polled),
-                    // Nobody is told by a poll: whoever takes the lease polls anew, and sooner than this one would end.
-                    () = too_late(&stop), if is_shared => None,
-                }
+                Some(poller.run_until(&shutdown, &stop, last).await)
             };
-            let polled = grant.run(&stop, retired.cancelled(), polling).await.flatten();
+            // Nobody is told by a poll: whoever takes the lease polls anew, and sooner than this one would end.
+            let polling = in_time(polling, &stop, is_shared);
+            let polled = grant.run(&stop, retired.cancelled(), polling).await.flatten().flatten();
             // Where another replica may have polled since, what is remembered may be old.
             before = polled.filter(|_| !is_shared);
         }
@@ -190,10 +188,18 @@ async fn taken_over_source(generation: &Generation, id: &SourceId, store: &SqlSt
     taken.inspect_err(|error| debug!(source = %id, %error, "what was learnt of the source is not known")).ok()
 }
 
-/// Waits until a poll that was to end has had its time for that.
-async fn too_late(stop: &CancellationToken) {
-    stop.cancelled().await;
-    tokio::time::sleep(LEASE_POLL_ENDS_WITHIN).await;
+/// Does the work, which ends soon after `stop`: where others wait for the lease it is cut when it takes long, and whoever
+/// takes the lease does it anew. None when it was cut.
+async fn in_time<T>(work: impl Future<Output = T>, stop: &CancellationToken, is_shared: bool) -> Option<T> {
+    let too_late = async {
+        stop.cancelled().await;
+        tokio::time::sleep(LEASE_TURN_ENDS_WITHIN).await;
+    };
+    tokio::select! {
+        biased;
+        outcome = work => Some(outcome),
+        () = too_late, if is_shared => None,
+    }
 }
 
 /// The lease, or none when another configuration is in force before it is granted.
@@ -261,7 +267,8 @@ async fn keep_delivering(
     }
 }
 
-/// Takes over what another replica has left of a receiver, as often as it takes. False when the lane is to stop before that.
+/// Takes over what another replica has left of a receiver, as often as it takes. False when the lane is to stop before that: the
+/// next one takes over as much.
 async fn taken_over(
     generation: &Generation,
     id: &ReceiverId,
@@ -270,7 +277,13 @@ async fn taken_over(
     shutdown: &CancellationToken,
 ) -> bool {
     loop {
-        match generation.take_over(id, store).await {
+        let outcome = tokio::select! {
+            biased;
+            outcome = generation.take_over(id, store) => outcome,
+            () = stop.cancelled() => return false,
+            () = shutdown.cancelled() => return false,
+        };
+        match outcome {
             Ok(()) => return true,
             Err(error) => {
                 warn!(receiver = %id, %error, "cannot take over what another replica has left; it is tried again")
@@ -315,7 +328,7 @@ impl Keeper {
         loop {
             let InForce { generation, retired } = self.in_force.borrow_and_update().clone();
             if let Some(mut grant) = granted(&self.leases, self.lease, &retired).await {
-                let work = start(&generation, grant.store());
+                let (work, is_shared) = (start(&generation, grant.store()), grant.is_shared());
                 drop(generation);
                 let stop = self.shutdown.child_token();
                 let running = async {
@@ -324,11 +337,48 @@ impl Keeper {
                         None => stop.cancelled().await,
                     }
                 };
+                let running = in_time(running, &stop, is_shared);
                 grant.run(&stop, retired.cancelled(), running).await;
             }
             if self.shutdown.is_cancelled() {
                 return Ended::Stopped;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// A turn that waits for the store must not keep its lease from the replica that is there for it.
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_that_takes_long_is_cut_where_others_wait_for_its_lease() {
+        const LONG: Duration = Duration::from_secs(20);
+        let table = [
+            // How long the turn takes after it was told to stop, whether others wait, and how long it took in the end.
+            (LEASE_TURN_ENDS_WITHIN / 2, true, Some(LEASE_TURN_ENDS_WITHIN / 2)),
+            (LONG, true, None),
+            (LONG, false, Some(LONG)),
+        ];
+        for (takes, is_shared, expected) in table {
+            let stop = CancellationToken::new();
+            let turn = async {
+                tokio::time::sleep(LONG).await;
+                stop.cancel();
+                let stopped = Instant::now();
+                tokio::time::sleep(takes).await;
+                stopped.elapsed()
+            };
+            let began = Instant::now();
+            let outcome = in_time(turn, &stop, is_shared).await;
+            assert_eq!(outcome, expected, "{takes:?} {is_shared}");
+            let lasted = expected.unwrap_or(LEASE_TURN_ENDS_WITHIN);
+            assert_eq!(began.elapsed(), LONG + lasted, "{takes:?} {is_shared}");
         }
     }
 }

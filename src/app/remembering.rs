@@ -37,12 +37,12 @@ impl Remembering {
     /// Stores what was learnt by the way. Nothing but caution rests on it: when the store refuses, the attempt counts all
     /// the same.
     async fn keep_learnt(&self) {
-        let learnt = self.notifier.learnt();
-        if *self.kept() == learnt {
+        let (learnt, kept) = (self.notifier.learnt(), self.kept().clone());
+        if kept == learnt {
             return;
         }
-        let saved = tokio::time::timeout(KEEPING_TIME_MAX, self.store.save_learnt(&self.id, &learnt)).await;
-        match saved {
+        let saving = self.store.save_learnt(&self.id, &kept, &learnt);
+        match tokio::time::timeout(KEEPING_TIME_MAX, saving).await {
             Ok(Ok(())) => *self.kept() = learnt,
             Ok(Err(error)) => warn!(receiver = %self.id, "what was learnt of the receiver is not kept: {error}"),
             Err(_) => {

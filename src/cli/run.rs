@@ -14,7 +14,6 @@ use crate::app::{App, AppError, Attempted, RuleWatch};
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigProblem, RuleFiles};
 use crate::limits::{STORE_BACKOFF_MIN, STORE_START_PAUSE_MAX};
-use crate::store::StoreError;
 
 pub(super) async fn run(path: &Path, once: bool) -> Result<Exit, Failure> {
     let refused = |problem: ConfigProblem| Failure::Config(Box::new(problem));
@@ -77,13 +76,13 @@ pub(super) async fn run(path: &Path, once: bool) -> Result<Exit, Failure> {
 }
 
 /// Opens everything. A database that cannot be reached is waited for: it may be started together with this machine, or be
-/// on its way to another one.
+/// on its way to another one. So is one in which others hold up what a start has to write.
 async fn opened(config: &Config) -> Result<App, AppError> {
     let mut pause = STORE_BACKOFF_MIN;
     loop {
         match App::open(config, Arc::new(SystemClock)).await {
-            Err(AppError::Store(StoreError::Away(reason))) => {
-                warn!("{reason}; nothing is polled or sent without it; it is tried again in {} s", pause.as_secs());
+            Err(AppError::Store(error)) if error.passes() => {
+                warn!("{error}; nothing is polled or sent without it; it is tried again in {} s", pause.as_secs());
                 App::waits("waits for the database", pause);
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(STORE_START_PAUSE_MAX);

@@ -38,10 +38,20 @@ pub enum StoreError {
     /// The database gave this up because others were in its way, again and again; nothing of it is there.
     #[error("the store is too busy: {0}")]
     Contended(String),
+    /// What this needs is locked by others, or the database is too slow, for longer than anything waits; nothing of it was done.
+    #[error("the store is held up by others: {0}; pg_stat_activity shows by whom")]
+    HeldUp(String),
     /// What was asked for is more than the store takes.
     #[error("{}", .0.in_english())]
     Refused(Saying),
     /// A stored row cannot be understood.
     #[error("a stored row cannot be understood: {0}")]
     Row(String),
+}
+
+impl StoreError {
+    /// Whether it passes by itself: the same may well be done in a while, with nothing changed by anybody.
+    pub fn passes(&self) -> bool {
+        matches!(self, StoreError::Away(_) | StoreError::HeldUp(_) | StoreError::Contended(_))
+    }
 }

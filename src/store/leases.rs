@@ -88,13 +88,17 @@ pub trait Leases: Send + Sync {
     /// Says that a replica is there, where there is one to say it, and looks how everything stands.
     fn look(&self, me: Option<&Replica>) -> impl Future<Output = Result<Standing, StoreError>> + Send;
 
-    /// Takes a lease that is free, for so long. Returns the token, or none when another replica was first.
+    /// Whether one of these leases is free, or held by who has said goodbye: much less than a look.
+    fn is_one_free(&self, names: &[String]) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Takes all of these leases that are free, for so long, and waits for none: one under which a write is open is not free
+    /// before that has ended. Returns those that were taken, each with its token.
     fn take(
         &self,
-        name: &str,
+        names: &[String],
         me: &Replica,
         span: Duration,
-    ) -> impl Future<Output = Result<Option<i64>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Vec<Fence>, StoreError>> + Send;
 
     /// Renews leases that are held still, for so long, with how each loop fares, which runs by this configuration by now.
     /// Returns the names of those that are held.

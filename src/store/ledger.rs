@@ -135,10 +135,12 @@ pub trait PollLedger: Send + Sync {
         source: &SourceId,
     ) -> impl Future<Output = Result<BTreeMap<String, String>, StoreError>> + Send;
 
-    /// Puts `learnt` in the place of what was learnt of a source before.
+    /// Has the store hold `learnt` where it held what was `known` of a source. Only what differs is written: what others
+    /// have found out meanwhile stays.
     fn save_learnt(
         &self,
         source: &SourceId,
+        known: &BTreeMap<String, String>,
         learnt: &BTreeMap<String, String>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }

@@ -1,6 +1,6 @@
 //! What a server with several clients does differently from a file with one writer, each shown on a real one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -312,6 +312,24 @@ async fn a_replica_waits_for_the_migration_of_another_one() {
     opening.await.unwrap().unwrap().beat(at(0)).await.unwrap();
 }
 
+/// A step of a migration wants a table for itself, and whoever wants that next waits behind it: it does not wait for a
+/// transaction that takes long, but says so and is tried again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_gives_way_to_a_transaction_that_takes_long() {
+    let (url, [store]) = replicas::<1>().await;
+    cluster::run(&url, "DROP INDEX instance_of_job; DELETE FROM _sqlx_migrations WHERE version = 54");
+    let mut first = beside(&url).await;
+    first.execute(sqlx::raw_sql("BEGIN; LOCK TABLE instance IN ROW EXCLUSIVE MODE")).await.unwrap();
+    let opening = tokio::time::timeout(limits::STORE_WAIT_MAX, SqlStore::open(&url, Mode::Work));
+    let held_up = opening.await.expect("it waits for as long as it takes").unwrap_err();
+    assert!(matches!(held_up, StoreError::HeldUp(_)) && held_up.passes(), "{held_up}");
+    store.commit_poll(&commit(0)).await.unwrap();
+    first.execute("COMMIT").await.unwrap();
+    SqlStore::open(&url, Mode::Work).await.unwrap().beat(at(0)).await.unwrap();
+    let made = "SELECT COUNT(*) FROM pg_indexes WHERE indexname = 'instance_of_job'";
+    assert_eq!(number(&mut first, made).await, 1);
+}
+
 /// Each limit that the server is told of, as a transaction that writes finds it.
 #[tokio::test]
 async fn a_connection_tells_the_server_how_long_it_bears_with_it() {
@@ -380,4 +398,51 @@ async fn a_connection_that_was_idle_is_asked_whether_it_is_there_before_it_is_us
     let took = began.elapsed();
     assert!(took >= limits::STORE_PING_MAX, "the old connection was not asked: {took:?}");
     assert!(took < limits::STORE_PING_MAX + Duration::from_secs(4), "it was waited for: {took:?}");
+}
+
+/// A poll and the doctor beside it, or two replicas of which one has lost its lease and does not know: what each has found out
+/// is kept, and neither waits for the other, nor for a commit that takes long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_two_have_learnt_at_once_is_kept_and_neither_waits() {
+    let (url, [one, two]) = replicas::<2>().await;
+    let learnt = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+        pairs.iter().map(|(question, answer)| (question.to_string(), answer.to_string())).collect()
+    };
+    let before = learnt(&[("offset", "pages"), ("zone", "UTC")]);
+    one.save_learnt(&source(), &BTreeMap::new(), &before).await.unwrap();
+    let mut other = beside(&url).await;
+    let halfway = format!(
+        "BEGIN; LOCK TABLE moment IN EXCLUSIVE MODE; INSERT INTO learnt VALUES ('{source}', 'window', 'plan'); \
+         UPDATE learnt SET answer = 'records' WHERE source = '{source}' AND question = 'offset'",
+        source = source()
+    );
+    other.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(halfway))).await.unwrap();
+    let after = learnt(&[("offset", "pages"), ("span_days", "3")]);
+    let of = source();
+    let saving = two.save_learnt(&of, &before, &after);
+    let saved = tokio::time::timeout(Duration::from_secs(5), saving).await;
+    saved.expect("it waited for what another saves").unwrap();
+    other.execute(sqlx::raw_sql("COMMIT")).await.unwrap();
+    let both = learnt(&[("offset", "records"), ("span_days", "3"), ("window", "plan")]);
+    assert_eq!(one.load_learnt(&source()).await.unwrap(), both);
+
+    // One answer to a question of both is as good as the other; what one alone has found out stays, however they meet.
+    let mut known = [both.clone(), both];
+    for round in 0..30 {
+        let own = |who: &str| (format!("{who}-{round}"), who.to_string());
+        let next = ["one", "two"].map(|who| -> BTreeMap<String, String> {
+            let which = usize::from(who == "two");
+            known[which].clone().into_iter().chain([own(who), ("offset".into(), own(who).0)]).collect()
+        });
+        let (source, [first, second]) = (source(), &next);
+        let saved =
+            tokio::join!(one.save_learnt(&source, &known[0], first), two.save_learnt(&source, &known[1], second));
+        saved.0.and(saved.1).unwrap();
+        let kept = one.load_learnt(&source).await.unwrap();
+        assert!([&first["offset"], &second["offset"]].contains(&&kept["offset"]), "round {round}: {kept:?}");
+        for who in ["one", "two"] {
+            assert_eq!(kept.get(&own(who).0).map(String::as_str), Some(who), "round {round}: {kept:?}");
+        }
+        known = next;
+    }
 }

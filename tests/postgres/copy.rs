@@ -59,7 +59,7 @@ async fn a_store_moves_to_a_database_and_back_whole() {
     store.begin_digest("daily", at(0)).await.unwrap();
     store.beat(at(0)).await.unwrap();
     store.link_key("k").await.unwrap();
-    store.save_learnt(&source(), &[("zone".to_string(), "UTC".to_string())].into()).await.unwrap();
+    store.save_learnt(&source(), &Default::default(), &[("zone".to_string(), "UTC".to_string())].into()).await.unwrap();
     store.record_unreadable(&source(), at(3), "no answer").await.unwrap();
     store.keep_receivers(&[KnownReceiver { id: "pager".into(), fallback: None }], None, at(3)).await.unwrap();
     assert!(store.reclaim(at(40)).await.unwrap() > 0);
@@ -136,7 +136,8 @@ async fn what_a_dead_process_had_claimed_in_the_store_before_is_taken_back_in_th
     first.commit_poll(&PollCommit { deliveries, ..commit(0) }).await.unwrap();
     let fenced = async |store: &SqlStore, id: &str| {
         let me = replica(id, "f");
-        let token = store.take("deliver/pager", &me, Duration::from_secs(60)).await.unwrap().unwrap();
+        let taken = store.take(&["deliver/pager".into()], &me, Duration::from_secs(60)).await.unwrap();
+        let token = taken[0].token;
         store.fenced(Fence { name: "deliver/pager".into(), token })
     };
     assert_eq!(fenced(&first, "one").await.claim(&pager, at(1), 2).await.unwrap().len(), 2);

@@ -17,11 +17,16 @@ fn fence(name: &str, token: i64) -> Fence {
     Fence { name: name.into(), token }
 }
 
+/// Takes a lease, if it is free. Returns the token.
+async fn take(store: &SqlStore, name: &str, me: &Replica, span: Duration) -> Option<i64> {
+    store.take(&[name.to_string()], me, span).await.unwrap().pop().map(|fence| fence.token)
+}
+
 /// Takes a lease as soon as it is free.
 async fn taken(store: &SqlStore, name: &str, me: &Replica, span: Duration) -> i64 {
     let began = Instant::now();
     loop {
-        if let Some(token) = store.take(name, me, span).await.unwrap() {
+        if let Some(token) = take(store, name, me, span).await {
             return token;
         }
         assert!(began.elapsed() < Duration::from_secs(20), "the lease was never free");
@@ -33,8 +38,8 @@ async fn taken(store: &SqlStore, name: &str, me: &Replica, span: Duration) -> i6
 async fn a_write_under_an_old_token_is_refused_and_leaves_nothing() {
     let store = SqlStore::open(&fresh_database(), Mode::Work).await.unwrap();
     let (one, two) = (replica("one", "f"), replica("two", "f"));
-    let first = store.take("poll/warehouse", &one, Duration::from_millis(300)).await.unwrap().unwrap();
-    assert_eq!(store.take("poll/warehouse", &two, LONG).await.unwrap(), None, "it is held");
+    let first = take(&store, "poll/warehouse", &one, Duration::from_millis(300)).await.unwrap();
+    assert_eq!(take(&store, "poll/warehouse", &two, LONG).await, None, "it is held");
     let old = store.fenced(fence("poll/warehouse", first));
     old.commit_poll(&commit(0)).await.unwrap();
     let second = taken(&store, "poll/warehouse", &two, LONG).await;
@@ -48,7 +53,7 @@ async fn a_write_under_an_old_token_is_refused_and_leaves_nothing() {
     store.give_up(&[fence("poll/warehouse", second)]).await.unwrap();
     assert!(matches!(heir.commit_poll(&commit(2)).await, Err(StoreError::Fenced(_))), "it was given up");
     assert_eq!(store.load_source(&source()).await.unwrap().generation, 2);
-    assert!(store.take("poll/warehouse", &one, LONG).await.unwrap().is_some(), "what is given up is free at once");
+    assert!(take(&store, "poll/warehouse", &one, LONG).await.is_some(), "what is given up is free at once");
 }
 
 #[tokio::test]
@@ -56,7 +61,7 @@ async fn a_write_under_way_keeps_others_from_taking_the_lease_and_not_its_holder
     let url = fresh_database();
     let store = SqlStore::open(&url, Mode::Work).await.unwrap();
     let (one, two) = (replica("one", "f"), replica("two", "f"));
-    let token = store.take("watch", &one, Duration::from_millis(400)).await.unwrap().unwrap();
+    let token = take(&store, "watch", &one, Duration::from_millis(400)).await.unwrap();
     let mut write = sqlx::AnyConnection::connect(&url).await.unwrap();
     write.execute(sqlx::raw_sql("BEGIN; SELECT 1 FROM lease WHERE name = 'watch' FOR KEY SHARE")).await.unwrap();
     let held = [(fence("watch", token), Some("looks".into()))];
@@ -65,14 +70,14 @@ async fn a_write_under_way_keeps_others_from_taking_the_lease_and_not_its_holder
     assert_eq!(renewed, ["watch"]);
     assert_eq!(store.look(None).await.unwrap().leases[0].configuration, 2, "its loop goes by another one by now");
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let taking = store.take("watch", &two, LONG);
-    tokio::pin!(taking);
-    tokio::select! {
-        _ = &mut taking => panic!("the lease was taken while a write under it is open"),
-        () = tokio::time::sleep(Duration::from_millis(500)) => {}
-    }
+    // Who takes does not wait for it, and gets what else is free.
+    let both = ["own", "watch"].map(String::from);
+    let taking = tokio::time::timeout(Duration::from_secs(5), store.take(&both, &two, LONG));
+    let taken = taking.await.expect("taking waited for a write").unwrap();
+    let names: Vec<&str> = taken.iter().map(|fence| fence.name.as_str()).collect();
+    assert_eq!(names, ["own"], "a lease was taken while a write under it is open, or another one was not");
     write.execute(sqlx::raw_sql("COMMIT")).await.unwrap();
-    assert!(taking.await.unwrap().is_some_and(|next| next > token));
+    assert!(take(&store, "watch", &two, LONG).await.is_some_and(|next| next > token));
 }
 
 /// What was claimed under the token of one lease is not taken for what was claimed under that of another one: receivers share
@@ -84,12 +89,12 @@ async fn an_heir_by_a_lease_of_another_name_takes_back_what_was_claimed() {
     let deliveries = (0..3).map(|number| delivery(&format!("p{number}"), "pager")).collect();
     store.commit_poll(&PollCommit { deliveries, ..commit(0) }).await.unwrap();
     let (one, two) = (replica("one", "f"), replica("two", "f"));
-    let first = store.take("deliver/pager", &one, Duration::from_millis(300)).await.unwrap().unwrap();
+    let first = take(&store, "deliver/pager", &one, Duration::from_millis(300)).await.unwrap();
     let old = store.fenced(fence("deliver/pager", first));
     assert_eq!(old.claim(&pager, at(1), 2).await.unwrap().len(), 2);
     tokio::time::sleep(Duration::from_millis(400)).await;
     assert!(matches!(old.claim(&pager, at(1), 2).await, Err(StoreError::Fenced(_))));
-    let second = store.take("deliver/pager+team", &two, LONG).await.unwrap().unwrap();
+    let second = take(&store, "deliver/pager+team", &two, LONG).await.unwrap();
     assert_ne!(first, second);
     let heir = store.fenced(fence("deliver/pager+team", second));
     assert_eq!(heir.inherit(&pager, at(2)).await.unwrap(), 2, "what was claimed is stuck for ever");
@@ -103,7 +108,7 @@ async fn a_token_that_a_failover_of_the_database_has_lost_is_not_given_again() {
     let url = fresh_database();
     let store = SqlStore::open(&url, Mode::Work).await.unwrap();
     let (one, two) = (replica("one", "f"), replica("two", "f"));
-    let before = store.take("watch", &one, Duration::from_millis(1)).await.unwrap().unwrap();
+    let before = take(&store, "watch", &one, Duration::from_millis(1)).await.unwrap();
     let lost = taken(&store, "watch", &one, LONG).await;
     let mut standby = sqlx::AnyConnection::connect(&url).await.unwrap();
     let forgets = format!("UPDATE lease SET token = {before}, until = taken_at WHERE name = 'watch'");
@@ -124,8 +129,8 @@ async fn an_heir_takes_back_what_was_claimed_before_and_leaves_living_claims_alo
     deliveries.extend((0..4).map(|number| delivery(&format!("t{number}"), "team")));
     store.commit_poll(&PollCommit { deliveries, ..commit(0) }).await.unwrap();
     let (one, two) = (replica("one", "f"), replica("two", "f"));
-    let first = store.take("deliver/pager", &one, Duration::from_millis(300)).await.unwrap().unwrap();
-    let living = store.take("deliver/team", &one, LONG).await.unwrap().unwrap();
+    let first = take(&store, "deliver/pager", &one, Duration::from_millis(300)).await.unwrap();
+    let living = take(&store, "deliver/team", &one, LONG).await.unwrap();
     let (old, alive) = (store.fenced(fence("deliver/pager", first)), store.fenced(fence("deliver/team", living)));
     assert_eq!(old.claim(&pager, at(1), 3).await.unwrap().len(), 3);
     assert_eq!(alive.claim(&team, at(1), 4).await.unwrap().len(), 4);
@@ -224,7 +229,7 @@ async fn only_the_configuration_in_force_says_which_receivers_are_gone() {
     }
     saying.execute(sqlx::raw_sql("COMMIT")).await.unwrap();
     assert_eq!(newest.await.unwrap(), 3);
-    let token = store.take("fallback", &replica("one", "newest"), LONG).await.unwrap().unwrap();
+    let token = take(&store, "fallback", &replica("one", "newest"), LONG).await.unwrap();
     let held = store.fenced(fence("fallback", token));
     store.give_up(&[fence("fallback", token)]).await.unwrap();
     let refused = held.keep_receivers(&known(&[]), Some("newest"), at(6)).await;
@@ -236,9 +241,66 @@ async fn only_the_configuration_in_force_says_which_receivers_are_gone() {
 async fn a_lease_is_free_from_when_it_was_given_up() {
     let store = SqlStore::open(&fresh_database(), Mode::Work).await.unwrap();
     let one = replica("one", "f");
-    let token = store.take("watch", &one, LONG).await.unwrap().unwrap();
+    let token = take(&store, "watch", &one, LONG).await.unwrap();
     store.give_up(&[fence("watch", token)]).await.unwrap();
     let standing = store.look(None).await.unwrap();
     let free = standing.now.duration_since(standing.leases[0].until).unsigned_abs();
     assert!(standing.leases[0].holder.is_none() && free < Duration::from_secs(5), "{free:?}");
+}
+
+/// Several replicas that see the same leases become free take each of them once, and wait for nobody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_that_take_all_at_once_one_has_each() {
+    let url = fresh_database();
+    let names: Vec<String> = (0..13).map(|number| format!("deliver/{number:02}")).collect();
+    let mut tokens = std::collections::BTreeMap::new();
+    let mut stores = Vec::new();
+    for _ in 0..3 {
+        stores.push(std::sync::Arc::new(SqlStore::open(&url, Mode::Work).await.unwrap()));
+    }
+    for round in 0..20 {
+        let takers = stores.iter().enumerate().map(|(number, store)| {
+            let (store, names) = (std::sync::Arc::clone(store), names.clone());
+            tokio::spawn(async move {
+                let taken = store.take(&names, &replica(&format!("{round}/{number}"), "f"), LONG).await.unwrap();
+                (number, taken)
+            })
+        });
+        let mut all = Vec::new();
+        for taker in takers {
+            all.push(taker.await.unwrap());
+        }
+        // Who finds one locked leaves it to who has locked it; so all of them are somebody's.
+        let taken: Vec<&Fence> = all.iter().flat_map(|(_, taken)| taken).collect();
+        assert_eq!(taken.len(), names.len(), "round {round}: {all:?}");
+        for Fence { name, token } in taken {
+            let before = tokens.insert(name.clone(), *token);
+            assert!(before.is_none_or(|before| before < *token), "round {round}: {name}: {before:?}, {token}");
+        }
+        for (number, taken) in &all {
+            stores[*number].give_up(taken).await.unwrap();
+        }
+    }
+}
+
+/// What is free, or will be in a moment, is seen without a whole look: given up, over, or held by who has said goodbye.
+#[tokio::test]
+async fn a_free_lease_is_seen_at_once() {
+    let store = SqlStore::open(&fresh_database(), Mode::Work).await.unwrap();
+    let (one, names) = (replica("one", "f"), ["own", "watch"].map(String::from));
+    store.look(Some(&one)).await.unwrap();
+    let is_free = async || store.is_one_free(&names).await.unwrap();
+    let held = store.take(&names, &one, LONG).await.unwrap();
+    assert_eq!((held.len(), is_free().await), (2, false));
+    store.give_up(&held[..1]).await.unwrap();
+    assert!(is_free().await, "it was given up");
+    assert!(!store.is_one_free(&["other".into()]).await.unwrap(), "no loop is by it");
+    assert!(take(&store, &held[0].name, &one, Duration::from_millis(1)).await.is_some());
+    while !is_free().await {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(take(&store, &held[0].name, &one, LONG).await.is_some());
+    assert!(!is_free().await);
+    store.leave("one").await.unwrap();
+    assert!(is_free().await, "its holder stops");
 }

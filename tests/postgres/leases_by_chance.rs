@@ -99,7 +99,11 @@ async fn step(
             };
             let taken = match held {
                 Some((token, _)) if renewed => Some(token),
-                _ => world.store.take(&name, &me(life, which), LEASE_SPAN).await.unwrap(),
+                _ => {
+                    let taken =
+                        world.store.take(std::slice::from_ref(&name), &me(life, which), LEASE_SPAN).await.unwrap();
+                    taken.first().map(|fence| fence.token)
+                }
             };
             all[which].answer = taken.map(|token| (token, world.now));
         }

@@ -154,6 +154,51 @@ async fn each_thing_that_is_wrong_with_a_database_has_its_own_words() {
     assert!(!exists(&stage.path("nightbell.db")));
 }
 
+/// A commit that takes long holds what a start has to write: `run` waits for it as for a database that is away, and says
+/// so; another command says what it is and ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn run_waits_for_what_others_hold_up() {
+    let stage = Stage::set(super::TELL_FAILURES).await;
+    stage.workspace.put(failed("etl", 7));
+    let url = tokio::task::spawn_blocking(|| cluster::empty_database("")).await.unwrap();
+    SqlStore::open(&StoreAddress::new(&url), Mode::Work).await.unwrap().close().await;
+    let mut other = sqlx::AnyConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql("BEGIN; UPDATE moment SET last = last").execute(&mut other).await.unwrap();
+    write_store(&stage, &url);
+    let mut running = stage.start();
+    // Both wait at the same time, each for as long as anything waits.
+    let refused = output(&stage, &["run", "--once"]).await;
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused.stderr));
+    let said = text(&refused.stderr);
+    for words in ["the store is held up by others", "canceling statement due to lock timeout", "pg_stat_activity"] {
+        assert!(said.contains(words), "{words:?} is not in {said}");
+    }
+    let said = || std::fs::read_to_string(stage.path("log")).unwrap();
+    while !said().contains("it is tried again in 1 s") {
+        assert!(running.0.try_wait().unwrap().is_none(), "it has ended: {}", said());
+        pause(50).await;
+    }
+    assert!(said().contains("the store is held up by others"), "{}", said());
+    assert_eq!(stage.sink.hits().len(), 0);
+    sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
+    stage.sink.wait("the failure to be told", |hits| hits.len() == 1).await;
+
+    // One that starts again with the files that are in force has nothing to write, and does not wait.
+    running.kill();
+    sqlx::raw_sql("BEGIN; UPDATE moment SET last = last").execute(&mut other).await.unwrap();
+    let begun = said().matches("nightbell runs").count();
+    running = stage.start();
+    let began = std::time::Instant::now();
+    while said().matches("nightbell runs").count() == begun {
+        assert!(running.0.try_wait().unwrap().is_none(), "it has ended: {}", said());
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "it does not start: {}", said());
+        pause(50).await;
+    }
+    assert_eq!(said().matches("held up").count(), 1, "{}", said());
+    drop((running, other));
+    tokio::task::spawn_blocking(move || cluster::remove(&url)).await.unwrap();
+}
+
 /// A store that is a file becomes one that several machines share, and back, by the command.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_moves_to_a_database_and_back_by_a_command() {

@@ -163,7 +163,12 @@ impl SqlStore {
     /// The error of a statement, with the place it happened at.
     pub(super) fn failed(&self, error: sqlx::Error) -> StoreError {
         let words = format!("{}: {}", self.place, words(&error));
-        if is_contended(&error) { StoreError::Contended(words) } else { StoreError::Database(words) }
+        match error {
+            _ if has_code(&error, &CONTENDED) => StoreError::Contended(words),
+            _ if has_code(&error, &HELD_UP) => StoreError::HeldUp(words),
+            _ if self.dialect.is_shared() && is_away(&error) => StoreError::Away(format!("store {words}")),
+            _ => StoreError::Database(words),
+        }
     }
 }
 
@@ -228,10 +233,25 @@ impl Drop for Transaction {
     }
 }
 
-/// Whether the database gave this transaction up because of others: a deadlock, or an order that cannot be.
-fn is_contended(error: &sqlx::Error) -> bool {
+/// The database gave this transaction up because of others: an order that cannot be, or a deadlock.
+const CONTENDED: [&str; 2] = ["40001", "40P01"];
+/// It waited for a lock, or worked, for longer than it may: `lock_timeout`, `statement_timeout`.
+pub(super) const HELD_UP: [&str; 2] = ["55P03", "57014"];
+
+/// Whether the database gave one of these reasons.
+pub(super) fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
-    code.is_some_and(|code| ["40001", "40P01"].contains(&code.as_ref()))
+    code.is_some_and(|code| codes.contains(&code.as_ref()))
+}
+
+/// Whether a server cannot be reached, or not any more: it is shutting down, the connection broke, or there is none.
+fn is_away(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    match error {
+        sqlx::Error::Database(_) => code.is_some_and(|code| code.starts_with("57P") || code.starts_with("08")),
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+        _ => false,
+    }
 }
 
 /// What the database said, without the driver's preamble.
@@ -298,6 +318,71 @@ mod tests {
         fn kind(&self) -> ErrorKind {
             ErrorKind::Other
         }
+    }
+
+    /// Each error of the server: whether it is done again at once, and whether whoever starts waits for it to pass.
+    #[tokio::test]
+    async fn what_passes_by_itself_is_told_from_what_does_not() {
+        let server = SqlStore { dialect: Dialect::Postgres, ..SqlStore::in_memory().await.unwrap() };
+        let answered = |code| sqlx::Error::Database(Box::new(Answer(code)));
+        let broken = || sqlx::Error::Io(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+        for (error, is_done_again, passes) in [
+            (answered("40001"), true, true),
+            (answered("40P01"), true, true),
+            (answered("55P03"), false, true),
+            (answered("57014"), false, true),
+            (answered("57P01"), false, true),
+            (broken(), false, true),
+            (sqlx::Error::PoolTimedOut, false, true),
+            // A role without rights, a full disk, a statement that is wrong.
+            (answered("42501"), false, false),
+            (answered("53100"), false, false),
+            (answered("42601"), false, false),
+        ] {
+            let words = format!("{error:?}");
+            let failed = server.failed(error);
+            assert_eq!(matches!(failed, StoreError::Contended(_)), is_done_again, "{words}");
+            assert_eq!(failed.passes(), passes, "{words}");
+        }
+        let file = SqlStore::in_memory().await.unwrap();
+        assert!(!file.failed(broken()).passes(), "a file is no server that comes back");
+    }
+
+    /// A transaction that is not done again when the database gives it up because of others is an error that somebody sees for
+    /// nothing.
+    #[test]
+    fn every_transaction_that_writes_is_done_again_when_others_were_in_its_way() {
+        // It writes into a database that nobody else works on.
+        const ALONE: &str = "to.write().await?";
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/sql");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let texts: Vec<String> = files
+            .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+            .map(|path| std::fs::read_to_string(path).unwrap())
+            .collect();
+        let is_done_again = |name: &str| {
+            let calls = texts.iter().flat_map(|text| text.split("retried(|| Box::pin(").skip(1));
+            calls.filter_map(|call| call.split('(').next()).any(|path| path.rsplit("::").next() == Some(name))
+        };
+        let mut found = 0;
+        for text in &texts {
+            let lines: Vec<&str> = text.split("#[cfg(test)]").next().unwrap().lines().collect();
+            for (at, line) in lines.iter().enumerate() {
+                if !line.contains(".write().await?") || line.contains(ALONE) {
+                    continue;
+                }
+                found += 1;
+                let before = lines[..at].iter().rev();
+                // It stands in what is done again, or in a function that is.
+                if before.clone().take(16).any(|line| line.contains(".retried(|| {")) {
+                    continue;
+                }
+                let name = before.clone().find_map(|line| line.split_once("async fn ")).unwrap().1;
+                let name = name.split(['(', '<']).next().unwrap();
+                assert!(is_done_again(name), "{name} writes once: {line}");
+            }
+        }
+        assert!(found > 40, "{found}");
     }
 
     #[test]

@@ -199,19 +199,36 @@ impl PollLedger for SqlStore {
         found.iter().map(|row| Ok((rows::text(row, 0)?, rows::text(row, 1)?))).collect()
     }
 
-    async fn save_learnt(&self, source: &SourceId, learnt: &BTreeMap<String, String>) -> Result<(), StoreError> {
+    async fn save_learnt(
+        &self,
+        source: &SourceId,
+        known: &BTreeMap<String, String>,
+        learnt: &BTreeMap<String, String>,
+    ) -> Result<(), StoreError> {
+        // Each row by itself, in one order: who saves another answer at once waits for no other row.
+        let gone = known.keys().filter(|question| !learnt.contains_key(*question));
+        let gone: Vec<IdItem> = gone.map(|question| IdItem { id: question }).collect();
+        let news: Vec<_> = learnt.iter().filter(|(question, answer)| known.get(*question) != Some(answer)).collect();
+        if gone.is_empty() && news.is_empty() {
+            return Ok(());
+        }
+        let gone = to_json(&gone)?;
         self.retried(|| {
             Box::pin(async {
                 let mut write = self.write().await?;
-                sqlx::query("DELETE FROM learnt WHERE source = $1").bind(source.as_str()).run(self, write.on()).await?;
-                for (question, answer) in learnt {
+                let statement = AssertSqlSafe(format!(
+                    "DELETE FROM learnt WHERE source = $2 AND question IN {}",
+                    self.dialect.bound_texts(1)
+                ));
+                sqlx::query(statement).bind(gone.as_str()).bind(source.as_str()).run(self, write.on()).await?;
+                for (question, answer) in &news {
                     sqlx::query(
                         "INSERT INTO learnt (source, question, answer) VALUES ($1, $2, $3) \
                  ON CONFLICT (source, question) DO UPDATE SET answer = excluded.answer",
                     )
                     .bind(source.as_str())
-                    .bind(question)
-                    .bind(answer)
+                    .bind(question.as_str())
+                    .bind(answer.as_str())
                     .run(self, write.on())
                     .await?;
                 }

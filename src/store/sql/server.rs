@@ -8,18 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyConnection, ConnectOptions as _, Connection as _, Row as _};
+use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 use tokio::time::timeout;
 
 use super::connections::Connections;
-use super::database::{Mode, SqlStore, words};
+use super::database::{HELD_UP, Mode, SqlStore, words};
 use super::dialect::Dialect;
 use super::gathering::Gathering;
 use super::migrations::{self, migrations};
 use super::statements::Statements;
 use crate::limits::{
     STORE_CALL_MAX, STORE_CONNECTION_LIFE, STORE_CONNECTIONS_MAX, STORE_IDLE_MAX, STORE_IDLE_TRANSACTION_MAX,
-    STORE_MIGRATION_MAX, STORE_PING_MAX, STORE_SILENCE_MAX, STORE_WAIT_MAX,
+    STORE_MIGRATION_LOCK_MAX, STORE_MIGRATION_MAX, STORE_PING_MAX, STORE_SILENCE_MAX, STORE_WAIT_MAX,
 };
 use crate::store::address::StoreAddress;
 use crate::store::error::StoreError;
@@ -181,6 +181,7 @@ fn cannot(address: &StoreAddress, error: &sqlx::Error) -> StoreError {
             address,
             format!("{}; this user needs all rights in its schema: make it the schema's owner", words(error)),
         ),
+        Some(code) if HELD_UP.contains(&code) => StoreError::HeldUp(format!("{}: {}", address.place(), words(error))),
         Some(code) if !code.starts_with("57P") => unusable(address, words(error)),
         _ => away(address, words(error)),
     }
@@ -277,6 +278,9 @@ async fn prepare(connection: &mut AnyConnection, address: &StoreAddress) -> Resu
     let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK);
     lock.execute(&mut *all).await.map_err(failed)?;
     schema(&mut all, address).await?;
+    // What a step changes it wants for itself, and while it waits for that nobody gets it: it gives way and comes again.
+    let patience = format!("SET LOCAL lock_timeout = {}", in_ms(STORE_MIGRATION_LOCK_MAX));
+    sqlx::query(AssertSqlSafe(patience)).execute(&mut *all).await.map_err(failed)?;
     let mut steps = migrations(DIALECT);
     // The lock of the driver is one of the session, which outlives a process that is frozen or a proxy's connection.
     steps.set_locking(false);

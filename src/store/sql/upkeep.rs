@@ -7,6 +7,9 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use sqlx::Any;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
 
 use super::ask::Ask as _;
 use super::database::SqlStore;
@@ -87,23 +90,21 @@ impl Upkeep for SqlStore {
 /// back, and its old number is returned. Whoever reloads his files means what they say.
 async fn put_in_force(store: &SqlStore, fingerprint: &str, is_reload: bool, now: Timestamp) -> Result<i64, StoreError> {
     let failed = |error| store.failed(error);
+    // Most starts change nothing: they need not queue up behind a commit that takes long.
+    let found = numbered(fingerprint).fetch_one(&store.readers).await.map_err(failed)?;
+    if let Ok(number) = known_number(&found, fingerprint, is_reload)? {
+        return Ok(number);
+    }
     let mut write = store.write().await?;
     gap::queue_up(store, &mut write).await?;
-    let known = sqlx::query(
-        "SELECT moment.id, generation.number, generation.fingerprint, \
-           (SELECT number FROM configuration WHERE configuration.fingerprint = $1) \
-         FROM moment LEFT JOIN generation ON generation.id = 1",
-    );
-    let known = known.bind(fingerprint).fetch_one(write.on()).await.map_err(failed)?;
-    let in_force = rows::optional_number(&known, 1)?.unwrap_or(0);
-    if rows::optional_text(&known, 2)?.as_deref() == Some(fingerprint) {
-        store.commit(write).await?;
-        return Ok(in_force);
-    }
-    if let (false, Some(before)) = (is_reload, rows::optional_number(&known, 3)?) {
-        store.commit(write).await?;
-        return Ok(before);
-    }
+    let found = numbered(fingerprint).fetch_one(write.on()).await.map_err(failed)?;
+    let in_force = match known_number(&found, fingerprint, is_reload)? {
+        Ok(number) => {
+            store.commit(write).await?;
+            return Ok(number);
+        }
+        Err(in_force) => in_force,
+    };
     let number = in_force + 1;
     sqlx::query(
         "INSERT INTO generation (id, number, fingerprint, since) VALUES (1, $1, $2, $3) ON CONFLICT (id) DO UPDATE SET \
@@ -126,6 +127,26 @@ async fn put_in_force(store: &SqlStore, fingerprint: &str, is_reload: bool, now:
     .map_err(failed)?;
     store.commit(write).await?;
     Ok(number)
+}
+
+/// Asks for the configuration in force, and for the number under which this one was in force before.
+fn numbered(fingerprint: &str) -> Query<'_, Any, AnyArguments> {
+    let known = sqlx::query(
+        "SELECT moment.id, generation.number, generation.fingerprint, \
+           (SELECT number FROM configuration WHERE configuration.fingerprint = $1) \
+         FROM moment LEFT JOIN generation ON generation.id = 1",
+    );
+    known.bind(fingerprint)
+}
+
+/// The number of a configuration that need not be put in force; otherwise the number of the one that is.
+fn known_number(row: &AnyRow, fingerprint: &str, is_reload: bool) -> Result<Result<i64, i64>, StoreError> {
+    let in_force = rows::optional_number(row, 1)?.unwrap_or(0);
+    if rows::optional_text(row, 2)?.as_deref() == Some(fingerprint) {
+        return Ok(Ok(in_force));
+    }
+    let before = rows::optional_number(row, 3)?.filter(|_| !is_reload);
+    Ok(before.ok_or(in_force))
 }
 
 async fn purge_alerts(store: &SqlStore, before: Timestamp) -> Result<u64, StoreError> {

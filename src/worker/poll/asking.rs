@@ -30,7 +30,7 @@ impl<C: Source, S: Desk + PollLedger> Poller<C, S> {
         if learnt == self.learnt {
             return;
         }
-        match self.store.save_learnt(&self.settings.id, &learnt).await {
+        match self.store.save_learnt(&self.settings.id, &self.learnt, &learnt).await {
             Ok(()) => self.learnt = learnt,
             Err(error) => warn!(source = %self.settings.id, "what was learnt of the source is not kept: {error}"),
         }

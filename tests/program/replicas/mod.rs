@@ -38,9 +38,10 @@ const CUT_OFF: Duration = Duration::from_secs(18);
 const SLOW_COMMIT: Duration = Duration::from_secs(16);
 /// How long 99 of a hundred leases may be without a holder after a kill.
 const KILL_TAKEOVER_MAX: Duration = Duration::from_secs(20);
-/// The same after SIGTERM, in its two parts: what is waited for however fast the machine is (a look each second, a poll under
-/// way), and what is worked, which takes as many times as long as the machine is slow. They are two seconds on an idle one.
-const TERM_TAKEOVER_MAX: [Duration; 2] = [Duration::from_millis(1300), Duration::from_millis(700)];
+/// The same after SIGTERM, in its two parts: what is waited for however fast the machine is (a turn under way, and the next
+/// question whether a lease is free), and what is worked, which takes as many times as long as the machine is slow. They are
+/// 2 s on an idle one.
+const TERM_TAKEOVER_MAX: [Duration; 2] = [Duration::from_millis(600), Duration::from_millis(1400)];
 /// How slow a machine may be and still be believed.
 const SLOWNESS_MAX: f64 = 15.0;
 /// Messages that a lane may have sent without their outcomes being stored, when its lease is lost: they and no others are sent

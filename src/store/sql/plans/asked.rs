@@ -207,7 +207,8 @@ pub(super) async fn write_everything(store: &SqlStore) -> Result<(), StoreError>
         failed: None,
     };
     store.record_gap(&part, now).await?;
-    store.save_learnt(&source, &BTreeMap::from([("zone".to_string(), "UTC".to_string())])).await?;
+    let learnt = |zone: &str| BTreeMap::from([("zone".to_string(), zone.to_string())]);
+    store.save_learnt(&source, &learnt("CET"), &learnt("UTC")).await?;
     for is_reload in [false, true] {
         store.begin_generation("asked", is_reload, now).await?;
     }
@@ -270,8 +271,8 @@ pub(super) async fn hold_everything(store: &SqlStore) -> Result<(), StoreError> 
     };
     store.look(Some(&me)).await?;
     let name = "deliver/hook".to_string();
-    let token = store.take(&name, &me, long).await?.expect("nobody else is there");
-    let fence = Fence { name, token };
+    assert!(!store.is_one_free(std::slice::from_ref(&name)).await?, "nobody has ever had it");
+    let fence: Fence = store.take(&[name], &me, long).await?.pop().expect("nobody else is there");
     store.renew(&[(fence.clone(), Some("looks".into()))], 1, long).await?;
     let held = store.fenced(fence.clone());
     held.inherit(&"hook".into(), now).await?;

@@ -102,6 +102,13 @@ fn stacked(header: &[&str], rows: &[Vec<String>], width: usize) -> String {
     rows.iter().map(row).collect::<Vec<_>>().join("\n\n")
 }
 
+/// What an attempt's error says beyond the status, which stands beside it.
+pub(super) fn beyond_status<'a>(status: Option<&str>, error: Option<&'a str>) -> &'a str {
+    let error = error.unwrap_or_default();
+    let rest = status.and_then(|status| error.strip_prefix("answered ")?.strip_prefix(status));
+    rest.map_or(error, |rest| rest.trim_start_matches([':', ' ']))
+}
+
 /// Since when an alert fires: `firing since 2026-11-21 02:05:00`; or how long it did: `fired …, resolved …`.
 pub(super) fn lived(part: &AlertPart, zone: &TimeZone) -> String {
     let since = local(part.starts_at, zone);
@@ -168,6 +175,21 @@ mod tests {
                         load_orders too\n\nID     d1\nSINCE  2026-11-21 02:04:00\nWHAT   ";
         assert!(stacked.starts_with(expected), "{stacked}");
         assert!(stacked.lines().all(|line| line.chars().count() <= 48), "{stacked}");
+    }
+
+    #[test]
+    fn a_status_is_said_once() {
+        let table = [
+            (Some("404"), Some("answered 404"), ""),
+            (Some("401"), Some("answered 401: no_token"), "no_token"),
+            (Some("200"), Some("answered 200 without the word ok: <html>"), "without the word ok: <html>"),
+            (Some("40"), Some("cannot connect: refused"), "cannot connect: refused"),
+            (None, Some("no answer within 30 s"), "no answer within 30 s"),
+            (Some("200"), None, ""),
+        ];
+        for (status, error, expected) in table {
+            assert_eq!(beyond_status(status, error), expected, "{error:?}");
+        }
     }
 
     #[test]

@@ -86,7 +86,8 @@ pub(super) fn read_schedule(section: &Section<'_>, key: &'static str, timezone: 
     let default = if section.has(key) { None } else { section.default_of::<String>(key) };
     let text = default.or_else(|| section.required::<String>(key))?;
     let _known = section.node(key);
-    Schedule::parse(&text, timezone).map_err(|fault| section.error(key, fault, None)).ok()
+    let help = || Some("for example \"*/5 * * * *\": every five minutes".into());
+    Schedule::parse(&text, timezone).map_err(|fault| section.error(key, fault, help())).ok()
 }
 
 /// Reports what is wrong with a certificate file, see [`file_fault`].

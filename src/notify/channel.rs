@@ -229,7 +229,7 @@ pub(super) fn body_part(body: impl Into<String>) -> Parts {
 /// The plain form for kinds whose templates make a title and a text with marks, of which `escaped` takes what they mean.
 pub(super) fn marked_parts(plain: &Plain<'_>, escaped: fn(&str) -> String) -> Parts {
     let title = truncated(&escaped(&plain.headline()), 200);
-    let text = plain.text().lines().map(escaped).collect::<Vec<_>>().join("\n\n");
+    let text = plain.escaped(escaped, str::to_string).join("\n\n");
     Parts::from([("title".to_string(), title), ("text".to_string(), text)])
 }
 

@@ -22,7 +22,7 @@ use super::rate::Rate;
 use crate::http::{Outgoing, Response};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::{Secret, SecretRef};
-use crate::template::markdown_text;
+use crate::template::{dingtalk_text, truncated};
 use crate::words::Language;
 use crate::yaml::{Keys, Section};
 
@@ -43,15 +43,15 @@ pub(super) const KIND: Kind = Kind {
     // The title shows in the list of chats and in the notification, the text in the chat.
     alert: &[
         template!("title", Header, "dingtalk/title.md.hbs"),
-        template!("text", Markdown, "dingtalk/message.md.hbs"),
+        template!("text", DingTalk, "dingtalk/message.md.hbs"),
     ],
     group: &[
         template!("title", Header, "dingtalk/group-title.md.hbs"),
-        template!("text", Markdown, "dingtalk/group.md.hbs"),
+        template!("text", DingTalk, "dingtalk/group.md.hbs"),
     ],
     digest: &[
         template!("title", Header, "chat/digest-title.md.hbs"),
-        template!("text", Markdown, "chat/digest.md.hbs"),
+        template!("text", DingTalk, "chat/digest.md.hbs"),
     ],
     ..Kind::USUAL
 };
@@ -72,7 +72,9 @@ impl Channel for DingTalkSettings {
     }
 
     fn plain(&self, plain: &Plain<'_>) -> Parts {
-        marked_parts(plain, markdown_text)
+        // The title is shown as it is, in the list of chats and on a lock screen.
+        let title = ("title".to_string(), truncated(&plain.headline(), 200));
+        marked_parts(plain, dingtalk_text).into_iter().chain([title]).collect()
     }
 
     fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
@@ -85,7 +87,7 @@ impl Channel for DingTalkSettings {
             false => String::new(),
         };
         let called = if called.is_empty() { called } else { format!("\n\n{}", called.trim_start()) };
-        let kept = Kept::of(message, markdown_text);
+        let kept = Kept::of(message, dingtalk_text);
         let room = |of: usize| of.saturating_sub(called.len());
         // What counts is the body, in which quotes, backslashes and line breaks take two bytes: cut until it fits.
         let mut max = MESSAGE_BYTES_MAX;

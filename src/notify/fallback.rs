@@ -10,7 +10,7 @@ use super::channel::{Channel, Parts};
 use super::receiver::ChannelSettings;
 use crate::model::{MeantFor, Untold};
 use crate::template::{
-    Locale, OutputKind, discord_text, display_text, local_time, markdown_text, telegram_text, truncated,
+    Locale, OutputKind, dingtalk_text, discord_text, display_text, local_time, telegram_text, truncated, wecom_text,
 };
 
 /// Most of an error that the note quotes, in characters: enough to know who must mend what.
@@ -51,7 +51,8 @@ pub(super) fn put(settings: &ChannelSettings, parts: &mut Parts, meant: &MeantFo
                 let short = locale.language.say("meant.short", &[("receiver", meant.receiver.as_str())]);
                 text.push_str(&display_text(&format!(" {short}")));
             }
-            (OutputKind::Markdown, _) => under_head(text, &markdown_text(&note)),
+            (OutputKind::DingTalk, _) => under_head(text, &dingtalk_text(&note)),
+            (OutputKind::WeCom, _) => under_head(text, &wecom_text(&note)),
             (OutputKind::Discord, _) => under_head(text, &discord_text(&note)),
             (OutputKind::Telegram, _) => under_head(text, &format!("<i>{}</i>", telegram_text(&note))),
             (OutputKind::Plain, _) => *text = format!("{note}\n\n{text}"),

@@ -114,7 +114,13 @@ impl Plain<'_> {
         let mut lines = vec![self.headline()];
         for line in group_lines(group, &listener) {
             lines.push(format!("{}: {}", language.word(line.level).to_uppercase(), line.text));
+            let guide = line.guide;
             lines.extend(line.names.into_iter().chain(line.node));
+            lines.extend(Some(guide.description.text()).filter(|text| !text.is_empty()));
+            let of = |job: Option<String>| job.map(|job| format!(" ({job})")).unwrap_or_default();
+            let link = |url: Option<String>, job, key| Some(format!("{}{}: {}", language.say(key, &[]), of(job), url?));
+            lines.extend(link(guide.runbook, guide.runbook_of, "runbook"));
+            lines.extend(link(guide.console_url, guide.console_of, "open_console"));
         }
         if group.waiting > 0 {
             lines.push(language.say("group.more", &[("n", &group.waiting.to_string())]));
@@ -123,10 +129,40 @@ impl Plain<'_> {
         lines
     }
 
-    /// By what the message is known, and how people act on it without a page.
-    fn act(&self) -> Option<String> {
+    /// By what the message is known, and how people act on it: by the page, where there is one, else by a command.
+    fn act(&self) -> Vec<String> {
         let language = self.locale.language;
         let command = command(self.message).map(|command| format!("{} {command}", language.say("ack_page", &[])));
-        command.or_else(|| Some(format!("{} {}", language.say("alert", &[]), short_id(self.message)?)))
+        let named = || Some(format!("{} {}", language.say("alert", &[]), short_id(self.message)?));
+        let page = match &self.message.data {
+            MessageData::Alert(facts) => [&facts.alert.links.url, &facts.alert.links.ack_url],
+            MessageData::Group(group) => [&group.url, &None],
+            MessageData::Digest(_) => [&None, &None],
+        };
+        let page = page.into_iter().zip(["open_page", "ack_page"]);
+        let links = page.filter_map(|(url, key)| Some(format!("{}: {}", language.say(key, &[]), url.as_ref()?)));
+        command.or_else(named).into_iter().chain(links).collect()
+    }
+
+    /// The lines of the whole message, each escaped, but for the configuration's own addresses at their ends, which `own` writes.
+    pub(super) fn escaped(&self, escaped: impl Fn(&str) -> String, own: impl Fn(&str) -> String) -> Vec<String> {
+        let mut known: Vec<&str> = Vec::new();
+        for facts in self.message.data.alerts() {
+            let links = &facts.alert.links;
+            known.extend(
+                [&links.runbook, &links.console_url, &links.url, &links.ack_url]
+                    .into_iter()
+                    .flatten()
+                    .map(String::as_str),
+            );
+        }
+        if let MessageData::Group(group) = &self.message.data {
+            known.extend(group.url.as_deref());
+        }
+        let line = |line: &str| match known.iter().find_map(|url| Some((line.strip_suffix(url)?, url))) {
+            Some((before, url)) => escaped(before) + &own(url),
+            None => escaped(line),
+        };
+        self.text().lines().map(line).collect()
     }
 }

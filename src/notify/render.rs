@@ -283,7 +283,10 @@ impl Renderer {
         let Some(page) = &self.page else { return Cow::Borrowed(message) };
         let mut message = message.clone();
         let until = message.timestamp.checked_add(ACK_LINK_TIME).unwrap_or(message.timestamp);
-        let may_be_acked = matches!(message.kind, MessageKind::AlertFiring | MessageKind::AlertGroup);
+        let may_be_acked = matches!(
+            message.kind,
+            MessageKind::AlertFiring | MessageKind::AlertGroup | MessageKind::AlertUnacknowledged
+        );
         let links = self.links.as_ref().filter(|_| may_be_acked);
         let link = |facts: &mut AlertFacts| {
             let offers = links.filter(|_| facts.alert.state == AlertState::Firing);

@@ -22,7 +22,7 @@ use super::{answer, fit, slack_fit};
 use crate::http::{Outgoing, Response};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message, MessageData, MessageKind};
 use crate::secret::{Secret, SecretRef, Secrets};
-use crate::template::{slack_text, truncated};
+use crate::template::{slack_entities, slack_text, truncated};
 use crate::words::Language;
 use crate::yaml::{Key, Keys, Section, Shape};
 
@@ -132,7 +132,7 @@ impl Channel for SlackSettings {
     }
 
     fn plain(&self, plain: &Plain<'_>) -> Parts {
-        let text = slack_text(&truncated(&plain.text(), 3000));
+        let text = slack_entities(&truncated(&plain.text(), 3000));
         let body = json!({ "text": text, "mrkdwn": false, "parse": "none", "link_names": false });
         Parts::from([("body".to_string(), body.to_string())])
     }

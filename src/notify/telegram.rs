@@ -16,7 +16,7 @@ use super::rate::Rate;
 use crate::http::{Outgoing, Response};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message, MessageData, MessageKind};
 use crate::secret::{Secret, SecretRef};
-use crate::template::telegram_text;
+use crate::template::{telegram_code, telegram_text};
 use crate::words::Language;
 use crate::yaml::{Key, Keys, Section, Shape};
 
@@ -109,12 +109,12 @@ impl Channel for TelegramSettings {
     }
 
     fn plain(&self, plain: &Plain<'_>) -> Parts {
-        let text = plain.text().lines().map(telegram_text).collect::<Vec<_>>().join("\n");
+        let text = plain.escaped(telegram_text, handlebars::html_escape).join("\n");
         Parts::from([("text".to_string(), text)])
     }
 
     fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
-        let kept = Kept::of(message, telegram_text);
+        let kept = Kept::of(message, telegram_code);
         let text = parts.get("text").map_or("", String::as_str);
         let text = match message.data {
             MessageData::Group(_) => fitted_for(message, text, TEXT_MAX, Unit::Characters, &kept, language)?,
@@ -196,7 +196,7 @@ fn fitted_html(text: &str, kept: &Kept, language: Language) -> String {
         && let Some(head) = closed(cut.head)
         && head.len() <= cut.head.len() + CLOSING_SIZE
     {
-        let log = cut.log.map(whole_entities);
+        let log = cut.log.and_then(closed);
         return fit::Cut { log: log.as_deref(), ..cut }.under(&head);
     }
     let words = without_tags(text);
@@ -319,10 +319,17 @@ mod tests {
     #[test]
     fn a_cut_leaves_no_tag_and_no_entity_open() {
         let lines: String = (0..400).map(|n| format!("<b>Node</b> <code>n{n} &lt;x&gt;</code>\n")).collect();
-        let kept = Kept::of(&sample_message(MessageKind::AlertFiring, Timestamp::UNIX_EPOCH), |_| "obs:∕∕log".into());
+        let kept = Kept::of(&sample_message(MessageKind::AlertFiring, Timestamp::UNIX_EPOCH), |_| {
+            "<code>obs://log</code>".into()
+        });
         let is_closed = |html: &str| closed(html).as_deref() == Some(html);
         let cut = fitted_html(&lines, &kept, Language::En);
-        assert!(is_closed(&cut) && cut.contains("<b>Node</b>") && cut.contains("obs:∕∕log") && cut.ends_with("cut"));
+        assert!(
+            is_closed(&cut)
+                && cut.contains("<b>Node</b>")
+                && cut.contains("<code>obs://log</code>")
+                && cut.ends_with("cut")
+        );
         let one = format!("<b>{}</b>", "&lt;".repeat(3000));
         let cut = fitted_html(&one, &Kept::default(), Language::En);
         assert!(is_closed(&cut) && cut.contains("&lt;</b>\n\n… ") && cut.len() <= TEXT_MAX + 2, "{cut}");

@@ -14,7 +14,7 @@ use super::rate::Rate;
 use crate::http::{Outgoing, Response};
 use crate::model::{Attempt, AttemptOutcome, Delivery, Message};
 use crate::secret::SecretRef;
-use crate::template::markdown_text;
+use crate::template::{wecom_code, wecom_text};
 use crate::words::Language;
 use crate::yaml::{Keys, Section};
 
@@ -33,9 +33,9 @@ pub(super) const KIND: Kind = Kind {
     // The robot's own limit.
     rate: Rate::of(None, 20, 5, 60),
     // The one part: the Markdown.
-    alert: &[template!("text", Markdown, "wecom/message.md.hbs")],
-    group: &[template!("text", Markdown, "wecom/group.md.hbs")],
-    digest: &[template!("text", Markdown, "chat/digest.md.hbs")],
+    alert: &[template!("text", WeCom, "wecom/message.md.hbs")],
+    group: &[template!("text", WeCom, "wecom/group.md.hbs")],
+    digest: &[template!("text", WeCom, "chat/digest.md.hbs")],
     ..Kind::USUAL
 };
 
@@ -55,7 +55,7 @@ impl Channel for WeComSettings {
     }
 
     fn plain(&self, plain: &Plain<'_>) -> Parts {
-        marked_parts(plain, markdown_text)
+        marked_parts(plain, wecom_text)
     }
 
     fn finished(&self, parts: Parts, message: &Message, language: Language) -> Result<Parts, String> {
@@ -64,7 +64,7 @@ impl Channel for WeComSettings {
             false => String::new(),
         };
         let called = if called.is_empty() { called } else { format!("\n{called}") };
-        let kept = Kept::of(message, markdown_text);
+        let kept = Kept::of(message, wecom_code);
         let text = parts.get("text").map_or("", String::as_str);
         let room = TEXT_BYTES_MAX.saturating_sub(called.len());
         let content = format!("{}{called}", fitted_for(message, text, room, Unit::Bytes, &kept, language)?);

@@ -55,7 +55,8 @@ pub(super) struct Signature {
 }
 
 /// The kinds that have code spans.
-const CODE: &[OutputKind] = &[OutputKind::Slack, OutputKind::Markdown, OutputKind::Discord, OutputKind::Telegram];
+const CODE: &[OutputKind] =
+    &[OutputKind::Slack, OutputKind::DingTalk, OutputKind::WeCom, OutputKind::Discord, OutputKind::Telegram];
 
 const fn takes(name: &'static str, least: usize, most: usize) -> Signature {
     Signature { name, values: (least, most), pairs: false, only: &[] }

@@ -20,6 +20,7 @@ mod clean;
 mod conditions;
 mod data;
 mod digest;
+mod escape;
 mod form;
 mod guide;
 mod helpers;
@@ -38,10 +39,13 @@ pub use crate::words::truncated;
 pub use clean::{clean_value, display_text};
 pub use data::level;
 pub use digest::{digest_samples, sample_digest};
+pub use escape::{
+    dingtalk_text, discord_text, slack_entities, slack_text, telegram_code, telegram_text, wecom_code, wecom_text,
+};
 pub use form::{BuiltIn, Form, Locale, Override, TemplateProblem};
 pub use guide::{Guide, Line, put as put_guides};
 pub use helpers::local_time;
-pub use kind::{OutputKind, discord_text, markdown_text, slack_text, telegram_text};
+pub use kind::OutputKind;
 pub use marks::{Palette, color};
 pub use sample::{group_samples, sample_message, samples};
 pub use set::{TemplateSet, samples_of};

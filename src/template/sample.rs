@@ -374,7 +374,8 @@ fn with_receiver(message: &Message) -> Value {
         if matches!(message.data, MessageData::Group(_)) {
             let line = serde_json::json!({
                 "level": "error", "text": "etl failed", "names": "a, b", "jobs": ["a", "b"], "node": "node load",
-                "runbook": "https://wiki.example.com", "url": "https://bell.example.com/alerts/a",
+                "description": [{ "text": "why", "is_own": true }], "runbook": "https://wiki.example.com", "runbook_of": "a",
+                "console_url": "https://console.example.com", "console_of": "a", "url": "https://bell.example.com/alerts/a",
                 "ack_url": "https://bell.example.com/ack/a"
             });
             map.insert("lines".to_string(), Value::from(vec![line]));

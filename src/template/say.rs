@@ -157,11 +157,15 @@ fn gap(occasion: &Occasion, helper: &Helper<'_>) -> Result<String, RenderError> 
     let values =
         [("source", text(value(helper, 1))), ("from", short(from)), ("until", until), ("why", text(value(helper, 2)))];
     let values: Vec<(&str, &str)> = values.iter().map(|(name, said)| (*name, said.as_str())).collect();
+    let is_open = gap.get("until").is_none_or(Value::is_null);
     Ok(match gap.get("cause").and_then(Value::as_str) {
+        Some("silent") if is_open => language.say("digest.gap_silent_since", &values),
         Some("silent") => language.say("digest.gap_silent", &values),
+        Some("unreadable") if is_open => language.say("digest.gap_unreadable_since", &values),
         Some("unreadable") => language.say("digest.gap_unreadable", &values),
         Some("lost") => language.say("digest.gap_lost", &values),
         Some("purged") => language.say("digest.gap_purged", &values),
+        _ if is_open => language.say("digest.gap_incomplete_since", &values),
         _ => language.say("digest.gap_incomplete", &values),
     })
 }

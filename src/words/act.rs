@@ -20,7 +20,9 @@ pub fn command(message: &Message) -> Option<String> {
         MessageData::Group(_) => false,
         MessageData::Digest(_) => return None,
     };
-    if has_page || !matches!(message.kind, MessageKind::AlertFiring | MessageKind::AlertGroup) {
+    let is_free =
+        matches!(message.kind, MessageKind::AlertFiring | MessageKind::AlertGroup | MessageKind::AlertUnacknowledged);
+    if has_page || !is_free {
         return None;
     }
     let id = short_id(message)?;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::failure::failure_line;
-use super::group::{GroupLine, heaps_of, only, pattern, shape};
+use super::group::{GroupLine, LineGuide, heaps_of, only, pattern, shape};
 use super::language::truncated;
 use super::listener::Listener;
 use super::verdict::grouped;
@@ -32,7 +32,16 @@ pub fn digest_lines(facts: &DigestFacts, listener: &Listener<'_>) -> Vec<GroupLi
         let text = listener.language.say("digest.more_broken", &[("n", &grouped(broken.total - named))]);
         let level = lines.last().map_or(Severity::Error.as_str(), |last| last.level);
         let (names, jobs) = (None, Vec::new());
-        lines.push(GroupLine { level, text, names, jobs, node: None, runbook: None, url: None, ack_url: None });
+        lines.push(GroupLine {
+            level,
+            text,
+            names,
+            jobs,
+            node: None,
+            guide: LineGuide::default(),
+            url: None,
+            ack_url: None,
+        });
     }
     lines
 }
@@ -133,7 +142,7 @@ fn line(heap: &[&TroublePart], listener: &Listener<'_>) -> GroupLine {
         names: (heap.len() > 1).then(|| truncated(&names, NAMES_MAX)),
         jobs: heap.iter().map(|part| part.job.clone()).collect(),
         node,
-        runbook: None,
+        guide: LineGuide::default(),
         url: None,
         ack_url: None,
     }

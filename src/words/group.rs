@@ -4,14 +4,14 @@
 //! So the headline says what all of them have in common, and alerts that are alike share a line: one line for each error,
 //! with the names of its jobs and the first log to look at. Reads facts; knows no channel and no escaping.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::failure::failure_line;
 use super::language::{Language, truncated};
 use super::listener::Listener;
 use super::verdict::grouped;
 use crate::limits::{GROUP_ALIKE_MIN, GROUP_LINES_MAX, GROUP_LINKS_MAX, GROUP_NODES_MAX};
-use crate::model::{AlertFacts, AlertState, GroupFacts, ReasonCode, Severity};
+use crate::model::{AlertFacts, AlertState, GroupFacts, Piece, Prose, ReasonCode, Severity};
 
 /// One line of a message about several alerts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,12 +26,36 @@ pub struct GroupLine {
     pub jobs: Vec<String>,
     /// The node to look at first and its log path, where they are known.
     pub node: Option<String>,
-    /// Where it says what to do, if the configuration says the same of all of them.
-    pub runbook: Option<String>,
+    /// What the configuration says of them: what that means, where it says what to do, and where they are in the scheduler.
+    #[serde(flatten)]
+    pub guide: LineGuide,
     /// Where the alert is on the page, where the line stands for one.
     pub url: Option<String>,
     /// Where one acknowledges it.
     pub ack_url: Option<String>,
+}
+
+/// What the configuration says of the alerts of a line: the same of all of them, or what it says of the first, which is the
+/// worst, and then with that one's job.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct LineGuide {
+    /// What it means; nothing where a line above has said so.
+    #[serde(serialize_with = "in_pieces")]
+    pub description: Prose,
+    /// Where it says what to do.
+    pub runbook: Option<String>,
+    /// The job whose runbook that is, where others of the line have another one.
+    pub runbook_of: Option<String>,
+    /// Where the job or the run is in the scheduler's console.
+    pub console_url: Option<String>,
+    /// The job that is shown there, where the line stands for several.
+    pub console_of: Option<String>,
+}
+
+/// A template must know which pieces of a text are whose.
+fn in_pieces<S: Serializer>(prose: &Prose, serializer: S) -> Result<S::Ok, S::Error> {
+    let piece = |piece: &Piece| serde_json::json!({ "text": piece.text, "is_own": piece.is_own });
+    serializer.collect_seq(prose.0.iter().map(piece))
 }
 
 /// Longest text of one alert in a group, in characters.
@@ -108,30 +132,48 @@ pub fn group_lines(group: &GroupFacts, listener: &Listener<'_>) -> Vec<GroupLine
         heaps.extend(heaps_of(rest, |facts| format!("{}/{}", level(facts), did_key(facts))));
     }
     let lines = heaps.iter().flat_map(|heap| match Alike::of(heap).filter(|_| heap.len() >= alike_min(heap[0])) {
-        Some(alike) => {
-            let runbook = only(heap.iter().map(|facts| facts.alert.links.runbook.clone())).flatten();
-            vec![(heap[0], alike.text(listener, false), alike.jobs(), runbook)]
-        }
-        None => heap
-            .iter()
-            .map(|facts| (*facts, alone(facts, listener), Vec::new(), facts.alert.links.runbook.clone()))
-            .collect(),
+        Some(alike) => vec![(&heap[..], alike.text(listener, false), alike.jobs())],
+        None => heap.iter().map(|facts| (std::slice::from_ref(facts), alone(facts, listener), Vec::new())).collect(),
     });
+    let mut said = Vec::new();
     let mut lines: Vec<GroupLine> = lines
         .enumerate()
-        .map(|(index, (facts, text, jobs, runbook))| {
+        .map(|(index, (alerts, text, jobs))| {
+            let facts = alerts[0];
             let names = (!jobs.is_empty()).then(|| listed(&jobs));
             let of = names.is_some().then_some(facts.job.name.as_str());
-            let node = Some(facts).filter(|_| index < GROUP_NODES_MAX).and_then(|facts| node(facts, of, listener));
-            let runbook = runbook.filter(|_| index < GROUP_NODES_MAX);
+            let is_shown = index < GROUP_NODES_MAX;
+            let node = Some(facts).filter(|_| is_shown).and_then(|facts| node(facts, of, listener));
+            let guide = if is_shown { guide(alerts, &mut said, listener) } else { LineGuide::default() };
             let linked = Some(&facts.alert).filter(|_| index < GROUP_LINKS_MAX && names.is_none());
             let (url, ack_url) =
                 linked.map(|alert| (alert.links.url.clone(), alert.links.ack_url.clone())).unwrap_or_default();
-            GroupLine { level: level(facts), text, names, jobs, node, runbook, url, ack_url }
+            GroupLine { level: level(facts), text, names, jobs, node, guide, url, ack_url }
         })
         .collect();
     lines.extend(recovered(&over, listener));
     lines
+}
+
+/// What the configuration says of the alerts of a line. A description that is in `said` is not told once more.
+fn guide(alerts: &[&AlertFacts], said: &mut Vec<Prose>, listener: &Listener<'_>) -> LineGuide {
+    let (first, links) = (alerts[0], &alerts[0].alert.links);
+    let job = |is_shared: bool| (!is_shared).then(|| name(&first.job.name));
+    let runbook_of = job(alerts.iter().all(|it| it.alert.links.runbook == links.runbook));
+    let console_of = job(alerts.iter().all(|it| it.alert.links.console_url == links.console_url));
+    let is_shared = alerts.iter().all(|it| it.alert.links.description == links.description);
+    let mut description = links.description.clone().unwrap_or_default();
+    if said.contains(&description) {
+        description = Prose::default();
+    } else if !description.0.is_empty() {
+        said.push(description.clone());
+        if let Some(job) = job(is_shared) {
+            let text = listener.language.say("labelled", &[("name", &job), ("value", "")]);
+            description.0.insert(0, Piece { text, is_own: false });
+        }
+    }
+    let (runbook, console_url) = (links.runbook.clone(), links.console_url.clone());
+    LineGuide { description, runbook, runbook_of, console_url, console_of }
 }
 
 /// One line for all that recovered while it was held back.
@@ -142,7 +184,8 @@ fn recovered(over: &[&AlertFacts], listener: &Listener<'_>) -> Option<GroupLine>
     let text = listener.language.say("group.recovered", &[("n", &grouped(over.len() as u64))]);
     let jobs = Alike { alerts: over, key: String::new() }.jobs();
     let (level, names) = (AlertState::Resolved.as_str(), Some(listed(&jobs)));
-    Some(GroupLine { level, text, names, jobs, node: None, runbook: None, url: None, ack_url: None })
+    let guide = LineGuide::default();
+    Some(GroupLine { level, text, names, jobs, node: None, guide, url: None, ack_url: None })
 }
 
 /// Names of jobs, one after the other, each as long as a line takes.

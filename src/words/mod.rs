@@ -32,7 +32,7 @@ pub use concerns::concerns;
 pub use digest::{breach, say_digest, suppression};
 pub use digest_lines::{Trouble, digest_lines, troubles};
 pub use failure::{cut, failure_line, shortened};
-pub use group::{GroupLine, group_lines};
+pub use group::{GroupLine, LineGuide, group_lines};
 pub use headline::{Subject, headline, is_gap, names_of_times, subject, when};
 pub use language::{Language, truncated};
 pub use late_lines::{LateLine, late_lines};

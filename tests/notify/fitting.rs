@@ -61,34 +61,66 @@ fn skeleton(kind: &str, language: Language, message: &Message) -> String {
     let mut out = String::new();
     walk(&body, "", &mut |path, text| {
         out.push_str(path);
-        let marks = match kind {
-            // The title is what a phone shows of it, without marks.
-            "dingtalk" if path.ends_with("/title") => "",
-            "discord" => "*`<>[]@#~|\n",
-            "dingtalk" | "wecom" => "*`<>[]@#~|\\&\n",
-            "telegram" => "<>@#$/\n",
-            // Plain text elements: what is in them is read by nobody but people.
-            _ => "",
+        // The title is what a phone shows of it, without marks; of plain text elements nobody reads any.
+        let is_read = match kind {
+            "dingtalk" => !path.ends_with("/title"),
+            kind => ["discord", "wecom", "telegram"].contains(&kind),
         };
-        // Inside a code span nothing is read but its end, tags and mentions.
-        let text = match kind {
-            "telegram" => text.replace("&#", "&").replace("<code>", "<`").replace("</code>", "`/>"),
+        let told = match kind {
+            "telegram" => text.replace("&#", "&").replace("<code>", "`").replace("</code>", "`"),
             // What stands behind a backslash is what it is.
-            "discord" => ESCAPED.replace_all(text, "").into_owned(),
+            "discord" | "dingtalk" => ESCAPED.replace_all(text, "x").into_owned(),
             _ => text.into(),
         };
-        let in_code = |at: usize| at % 2 == 1 && ["wecom", "discord", "telegram"].contains(&kind);
-        for (at, piece) in text.split('`').enumerate() {
-            out.extend((!marks.is_empty()).then_some('`'));
-            let inside = if kind == "telegram" { "<>" } else { "<>@&\n" };
-            let marks = if in_code(at) { inside } else { marks };
-            out.extend(piece.chars().filter(|c| marks.contains(*c)));
-            let lower = piece.to_lowercase();
-            let links = ["http://", "https://", "www.", "mailto:x", "@"].iter().any(|it| lower.contains(it));
-            assert!(!links || marks.is_empty() || in_code(at), "{kind}: {text}");
+        let has_code = ["wecom", "discord", "telegram"].contains(&kind);
+        assert!(!has_code || told.matches('`').count() % 2 == 0, "{kind}: {text}");
+        for (at, piece) in told.split('`').enumerate().filter(|_| is_read) {
+            let in_code = at % 2 == 1 && has_code;
+            // Behind a code span no line begins.
+            let piece = if at == 0 { piece.to_string() } else { format!("x{piece}") };
+            let marks = meaningful(&piece, if in_code && kind == "discord" { "wecom" } else { kind });
+            // A word may stand in a code span, in which nothing is read but its end, tags and mentions.
+            let read: &[char] = if kind == "telegram" { &['<', '>'] } else { &['<', '@', '&', '\n'] };
+            assert!(!in_code || !marks.contains(read), "{kind}: {text}");
+            if !in_code {
+                out += &marks;
+                let lower = piece.to_lowercase();
+                let links = ["http://", "https://", "www.", "mailto:x"].iter().any(|it| lower.contains(it));
+                assert!(!links, "{kind}: {text}");
+            }
         }
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
     });
+    out
+}
+
+/// The marks of a text that mean something to the kind where they stand.
+fn meaningful(text: &str, kind: &str) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    let mut out = String::new();
+    for (at, c) in chars.iter().enumerate() {
+        let next = chars.get(at + 1).copied().unwrap_or(' ');
+        let before = at.checked_sub(1).map_or('\n', |before| chars[before]);
+        let line = chars[..at].iter().rev().take_while(|c| **c != '\n');
+        let is_first = || line.clone().all(|c| "#> ".contains(*c));
+        let means = match (kind, c) {
+            (_, '\n') => true,
+            ("telegram", '<' | '>' | '@' | '#' | '$') => true,
+            ("telegram", '/') => !before.is_alphanumeric() && before != '<' && next.is_alphanumeric(),
+            ("telegram", _) => false,
+            (_, '*') => true,
+            ("discord", '<' | '>' | '[' | ']' | '@' | '#' | '~' | '|') => true,
+            (_, '_') => !before.is_alphanumeric(),
+            (_, '<') => !next.is_whitespace() && !next.is_ascii_digit() && next != '=',
+            (_, ']') => next == '(',
+            (_, '@') => !before.is_alphanumeric(),
+            (_, '&') => next == '#' || next.is_alphanumeric(),
+            (_, '~') => next == '~',
+            (_, '#' | '>') => is_first(),
+            _ => false,
+        };
+        out.extend(means.then_some(*c));
+    }
     out
 }
 

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use nightbell::model::{AlertFacts, Message, MessageData, RuleId, SourceId};
 use nightbell::notify::{GuideTable, Guides, ReceiverSettings, Renderer};
 use nightbell::rule::{JobMatch, Matches, Pattern};
+use nightbell::sign::LinkKey;
 use nightbell::template::{Guide, Line, samples};
 use nightbell::words::Language;
 use serde_json::Value;
@@ -213,23 +214,110 @@ fn the_nearest_says_it_key_by_key() {
     assert!(!test.part("body").contains("https://job/"));
 }
 
-#[test]
-fn alerts_that_are_told_together_share_their_runbook() {
-    let receiver =
-        ReceiverSettings { guides: of_rule(guide()), ..settings("{ type: slack, webhook_url: 'https://x/y' }") };
-    let same = Guide { runbook: Some(Line::address("https://wiki.example.com/all").unwrap()), ..Guide::default() };
-    let shared = ReceiverSettings { guides: of_rule(same), ..receiver.clone() };
+/// Alerts that are alike and are told in one line.
+fn alike() -> Vec<AlertFacts> {
     let one = |job: &str| {
         let mut facts = sample("alert.firing ordinary").alert().unwrap().clone();
         facts.job.name = job.to_string();
         facts
     };
-    let alerts: Vec<AlertFacts> = ["load_a", "load_b", "load_c"].map(one).into();
-    let body = |receiver: &ReceiverSettings| {
-        let grouped = Renderer::open(receiver).unwrap().group(&alerts, 0, now(), 3).unwrap();
-        grouped.rendered.content.part("body").to_string()
+    ["load_a", "load_b", "load_c"].map(one).into()
+}
+
+#[test]
+fn alerts_that_are_told_together_have_the_same_links_or_those_of_the_worst() {
+    let shared = Guide {
+        description: Some(Line::text("Ask *finance* & see https://wiki.example.com/a_b").unwrap()),
+        runbook: Some(Line::address("https://wiki.example.com/all").unwrap()),
+        console_url: Some(Line::address("https://console.example.com/all").unwrap()),
     };
-    assert_eq!(body(&shared).matches("<https://wiki.example.com/all|Runbook>").count(), 1);
-    // Each job has an address of its own, and none is that of the line.
-    assert!(!body(&receiver).contains("|Runbook>"));
+    let mut seen = 0;
+    for yaml in kinds() {
+        for (language, runbook, console) in
+            [(Language::En, "Runbook", "Open in the scheduler"), (Language::Zh, "处理手册", "在调度平台中打开")]
+        {
+            let said = |guide: Guide| {
+                let receiver = ReceiverSettings { language, guides: of_rule(guide), ..settings(&yaml) };
+                let renderer = Renderer::open(&receiver).unwrap();
+                let grouped = renderer.group(&alike(), 0, now(), 3)?;
+                assert_eq!(grouped.rendered.problem, None, "{yaml}");
+                Some((receiver.channel.kind().word, texts(grouped.rendered.content.parts.into_values())))
+            };
+            // PagerDuty is told each alone, and the webhook's body has each with its keys.
+            let Some((kind, all)) = said(shared.clone()).filter(|(kind, _)| *kind != "webhook") else { continue };
+            seen += 1;
+            let count =
+                |all: &[String], wanted: &str| all.iter().map(|text| text.matches(wanted).count()).sum::<usize>();
+            let links = [("https://wiki.example.com/all", runbook), ("https://console.example.com/all", console)];
+            for (url, says) in links {
+                let link = link(kind, url, says)
+                    .replace(" style=\"color:#0969da;\"", " style=\"font-size:13px; color:#0969da;\"");
+                assert!(count(&all, &link) >= 1, "{kind}: {link}\n{}", all.join("\n"));
+            }
+            let description =
+                if kind == "slack" || kind == "telegram" { "Ask *finance* &amp; see " } else { "Ask *finance* & see " };
+            assert!(count(&all, description) >= 1, "{kind}:\n{}", all.join("\n"));
+            assert_eq!(count(&all, "(load_a)"), 0, "{kind}:\n{}", all.join("\n"));
+
+            // Each job has its own: those of the first are told, and whose they are.
+            let (_, all) = said(guide()).unwrap();
+            let (here, other) = ("run_books/load_a?from", "run_books/load_b?from");
+            assert!(count(&all, here) >= 1 && count(&all, other) == 0, "{kind}:\n{}", all.join("\n"));
+            assert!(count(&all, " (load_a)") >= 2, "{kind}:\n{}", all.join("\n"));
+            let colon = if language == Language::En { "load_a: Ask" } else { "load_a：Ask" };
+            assert!(count(&all, colon) >= 1, "{kind}:\n{}", all.join("\n"));
+        }
+    }
+    assert_eq!(seen, (CHANNELS.len() + 1) * 2);
+}
+
+/// What the rule says is said once, however many lines its alerts have.
+#[test]
+fn a_description_is_told_once_in_a_message() {
+    let description = Some(Line::text("Finance waits for it.").unwrap());
+    let guides = of_rule(Guide { description, ..Guide::default() });
+    let receiver = ReceiverSettings { guides, ..settings("{ type: slack, webhook_url: 'https://x/y' }") };
+    let mut alerts = alike();
+    for (number, facts) in alerts.iter_mut().enumerate() {
+        facts.instance.as_mut().unwrap().error = Some(format!("error {}", "e".repeat(number)));
+    }
+    let grouped = Renderer::open(&receiver).unwrap().group(&alerts, 0, now(), 3).unwrap();
+    assert_eq!(grouped.rendered.content.part("body").matches("Finance waits for it.").count(), 1);
+}
+
+/// A message whose template failed is plain, and its links lead where they should all the same.
+#[test]
+fn the_plain_form_has_the_configurations_addresses_whole() {
+    for yaml in kinds() {
+        let directory = tempfile::tempdir().unwrap();
+        let kind = settings(&yaml).channel.kind();
+        // No sample has a job of this name.
+        for part in kind.alert {
+            let text = "{{#if (gt (len data.failing_nodes) 0)}}{{#if (eq data.job.name \"etl_plain\")}}{{duration data.job.name}}{{/if}}{{/if}}{}";
+            std::fs::write(directory.path().join(part.file), text).unwrap();
+        }
+        let guides = of_rule(guide());
+        let page = Some("https://bell.example.com".to_string());
+        let receiver =
+            ReceiverSettings { guides, page, templates: vec![directory.path().to_path_buf()], ..settings(&yaml) };
+        let renderer = Renderer::open(&receiver).unwrap().signing(LinkKey::new("k"));
+        let mut message = sample("alert.firing ordinary");
+        let MessageData::Alert(facts) = &mut message.data else { panic!("one alert") };
+        facts.job.name = "etl_plain".to_string();
+        let rendered = renderer.render(&message);
+        assert!(rendered.problem.is_some(), "{yaml}");
+        // Its summary is all that PagerDuty has of the plain form.
+        if kind.word == "pagerduty" {
+            continue;
+        }
+        let all = texts(rendered.content.parts.into_values()).join("\n").replace("&amp;", "&");
+        for url in [
+            "https://wiki.example.com/run_books/etl_plain?from=bell&step=*1*#at-night",
+            "https://console.example.com/?job=etl_plain&run=34765",
+            "https://bell.example.com/alerts/sample",
+            "https://bell.example.com/ack/sample?until=",
+        ] {
+            assert!(all.contains(url), "{yaml}: {url}\n{all}");
+        }
+    }
 }

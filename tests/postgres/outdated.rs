@@ -37,6 +37,6 @@ async fn a_replica_with_another_file_is_told_of_after_five_minutes_and_its_end_t
     assert_eq!(alerts.len(), 1);
     let part = &alerts[0].facts.alert;
     assert_eq!((part.rule.as_str(), alerts[0].facts.job.name.as_str()), ("self/replica-outdated", "bell2 (7)"));
-    let words = "replica bell2 (7) of Nightbell no longer has another configuration than the one in force after 10m 0s";
+    let words = "replica bell2 (7) of Nightbell no longer stands by with another configuration after 10m 0s";
     assert_eq!(part.summary, words);
 }

@@ -90,6 +90,11 @@ impl Day {
         Day { place, store, clock, workspace, config, receivers, runs: Vec::new(), numbers, acking }
     }
 
+    /// When it began.
+    pub(super) fn start(&self) -> Timestamp {
+        at(0)
+    }
+
     pub(super) fn poller(&self) -> Poller<Arc<dyn Source>, SqlStore> {
         let settings = self.config.sources[0].clone();
         let source = settings.open(Arc::new(self.clock.clone())).unwrap();

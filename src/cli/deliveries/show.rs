@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::super::ground::{Exit, Failure};
-use super::super::output::{fail, lived, local, print, table};
+use super::super::output::{beyond_status, fail, lived, local, print, table};
 use super::named::delivery_named;
 use crate::config::Config;
 use crate::desk::json;
@@ -119,7 +119,7 @@ fn attempts_text(attempts: &[AttemptRecord], zone: &TimeZone) -> String {
             took,
             one.outcome.clone(),
             one.status.as_deref().map(display_text).unwrap_or_default(),
-            one.error.as_deref().map(display_text).unwrap_or_default(),
+            display_text(beyond_status(one.status.as_deref(), one.error.as_deref())),
         ]
     };
     let rows = attempts.iter().map(row).collect();

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::super::ground::is_overdue;
-use super::super::output::{lived, local};
+use super::super::output::{beyond_status, lived, local};
 use crate::desk::explain::{Explanation, Outcome, RuleExplained, Told, TracedDelivery};
 use crate::limits::{EXPLAINED_IN_FULL_MAX, EXPLAINED_OTHERS_MAX};
 use crate::model::{DeliveryState, Instance, MessageKind, SourceId};
@@ -275,7 +275,8 @@ fn delivery_text(traced: &TracedDelivery, zone: &TimeZone) -> String {
     let mut text = format!("    {}: {what}{state}{merged}\n", delivery.receiver);
     for attempt in &teller.attempts {
         let status = attempt.status.as_deref().unwrap_or("-");
-        let error = attempt.error.as_deref().map(|error| format!(", {}", display_text(error))).unwrap_or_default();
+        let error = beyond_status(attempt.status.as_deref(), attempt.error.as_deref());
+        let error = if error.is_empty() { String::new() } else { format!(", {}", display_text(error)) };
         let at = local(attempt.started_at, zone);
         let _ = writeln!(text, "      {at} {}: {}{error}", attempt.outcome, display_text(status));
     }

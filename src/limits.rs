@@ -360,8 +360,8 @@ pub const ESCALATION_AFTER_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 pub const ESCALATION_LATE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Steps that are taken in one transaction.
 pub const ESCALATION_BATCH: usize = 200;
-/// Longest sleep between two looks for alerts that must go further.
-pub const ESCALATION_SLEEP_MAX: Duration = Duration::from_secs(20);
+/// Longest sleep between two looks for alerts that must go further: of one that began on another replica nobody says so.
+pub const ESCALATION_SLEEP_MAX: Duration = Duration::from_secs(5);
 /// Most rounds that the steps of a rule begin anew.
 pub const ESCALATION_ROUNDS_MAX: u32 = 50;
 /// How often a delivery is attempted before its time because its receiver takes other messages, and fails all the same: after

@@ -114,6 +114,8 @@ fn meaningful(text: &str, kind: &str) -> String {
             (_, '<') => !next.is_whitespace() && !next.is_ascii_digit() && next != '=',
             (_, ']') => next == '(',
             (_, '@') => !before.is_alphanumeric(),
+            // An entity stays what it is.
+            ("discord", '&') => false,
             (_, '&') => next == '#' || next.is_alphanumeric(),
             (_, '~') => next == '~',
             (_, '#' | '>') => is_first(),

@@ -253,8 +253,11 @@ async fn the_receiver_of_a_step_that_is_renamed_twice_hears_of_the_alert_each_ti
         there_are(&scene, &["hook", to]).await;
         scene.escalate().await;
     }
+    let told = scene.store.deliveries(usize::MAX).await.unwrap();
     for to in ["lead", "boss", "pager"] {
-        assert_eq!(told_to(&scene.store, to).await, ["alert.firing etl 1"], "{to}");
+        let kinds: Vec<String> =
+            told.iter().filter(|one| one.receiver.as_str() == to).map(|one| one.kind.to_string()).collect();
+        assert_eq!(kinds, ["alert.firing"], "{to}");
     }
 }
 

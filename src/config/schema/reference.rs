@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use super::shapes::{kinds_of, words_of};
 use super::tables::tables;
-use super::texts::{Say, filled, in_language, joined};
+use super::texts::{Translate, filled, in_language, joined};
 use crate::words::Language;
 use crate::yaml::{Key, Keys, SECRET};
 
@@ -33,49 +33,57 @@ pub(in crate::config) fn texts(file: &'static Keys) -> BTreeSet<&'static str> {
     said.into_inner()
 }
 
-fn page(file: &'static Keys, say: Say<'_>) -> String {
-    let mut out = format!("# {}\n", say("All keys of the configuration"));
+fn page(file: &'static Keys, translate: Translate<'_>) -> String {
+    let mut out = format!("# {}\n", translate("All keys of the configuration"));
     for paragraph in HEAD {
-        let _ = writeln!(out, "\n{}", say(paragraph));
+        let _ = writeln!(out, "\n{}", translate(paragraph));
     }
     for keys in tables(file).into_iter().chain([&SECRET]) {
-        section(file, keys, say, &mut out);
+        section(file, keys, translate, &mut out);
     }
     out
 }
 
-fn section(file: &'static Keys, keys: &'static Keys, say: Say<'_>, out: &mut String) {
-    let _ = writeln!(out, "\n## {}\n\n{}", keys.name, say(keys.says));
+fn section(file: &'static Keys, keys: &'static Keys, translate: Translate<'_>, out: &mut String) {
+    let _ = writeln!(out, "\n## {}\n\n{}", keys.name, translate(keys.says));
     let code = |key: &str| format!("`{key}`");
     if !keys.any_of.is_empty() {
-        let set = |set: &&[&str]| joined(say("{one} with {other}"), set.iter().map(|key| code(key)));
-        let sets = joined(say("{one}, or {other}"), keys.any_of.iter().map(set));
-        let _ = writeln!(out, "\n{}", filled(say("It needs {keys}."), &[("keys", &sets)]));
+        let set = |set: &&[&str]| joined(translate("{one} with {other}"), set.iter().map(|key| code(key)));
+        let sets = joined(translate("{one}, or {other}"), keys.any_of.iter().map(set));
+        let _ = writeln!(out, "\n{}", filled(translate("It needs {keys}."), &[("keys", &sets)]));
     }
     for (one, other) in keys.pairs {
-        let pair = say("Neither of {one} and {other} stands without the other.");
+        let pair = translate("Neither of {one} and {other} stands without the other.");
         let _ = writeln!(out, "\n{}", filled(pair, &[("one", &code(one)), ("other", &code(other))]));
     }
     let kinds = file.iter().filter_map(|key| kinds_of(&key.shape));
     if let Some((_, kinds)) = kinds.into_iter().find(|(common, _)| common.name == keys.name) {
         let kinds = kinds().into_iter().map(|(word, keys)| format!("[{word}](#{})", keys.name));
-        let types = joined(say("{one}, {other}"), kinds);
-        let _ = writeln!(out, "\n{}", filled(say("The types: {types}."), &[("types", &types)]));
+        let types = joined(translate("{one}, {other}"), kinds);
+        let _ = writeln!(out, "\n{}", filled(translate("The types: {types}."), &[("types", &types)]));
     }
-    let _ = writeln!(out, "\n| {} | {} | {} | |\n|---|---|---|---|", say("key"), say("takes"), say("default"));
+    let _ = writeln!(
+        out,
+        "\n| {} | {} | {} | |\n|---|---|---|---|",
+        translate("key"),
+        translate("takes"),
+        translate("default")
+    );
     for key in keys.iter() {
-        line(key, say, out);
+        line(key, translate, out);
     }
 }
 
-fn line(key: &'static Key, say: Say<'_>, out: &mut String) {
+fn line(key: &'static Key, translate: Translate<'_>, out: &mut String) {
     let name = if key.is_required { format!("**`{}`**", key.name) } else { format!("`{}`", key.name) };
     let default = key.default.map(|default| format!("`{default}`")).unwrap_or_default();
     let says = match key.example.map(|example| format!("`{}: {example}`", key.name)) {
-        Some(example) => filled(say("{says} Example: {example}."), &[("says", say(key.says)), ("example", &example)]),
-        None => say(key.says).to_string(),
+        Some(example) => {
+            filled(translate("{says} Example: {example}."), &[("says", translate(key.says)), ("example", &example)])
+        }
+        None => translate(key.says).to_string(),
     };
     let cell = |text: String| text.replace('|', "\\|");
-    let takes = words_of(&key.shape, say);
+    let takes = words_of(&key.shape, translate);
     let _ = writeln!(out, "| {name} | {} | {} | {} |", cell(takes), cell(default), cell(says));
 }

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::texts::{Say, filled, joined};
+use super::texts::{Translate, filled, joined};
 use crate::limits::{ESCALATION_STEPS_MAX, NAME_BYTES_MAX};
 use crate::yaml::{Keys, Kinds, Shape};
 
@@ -58,10 +58,10 @@ pub(super) fn schema_of(shape: &Shape) -> Value {
 }
 
 /// What a key of this shape takes, for people.
-pub(super) fn words_of(shape: &Shape, say: Say<'_>) -> String {
-    let listed = |words: Vec<&str>| joined(say("{one}, {other}"), words.into_iter().map(str::to_string));
-    let text = |text: &'static str| say(text).to_string();
-    let with = |pattern: &'static str, name: &str, value: &str| filled(say(pattern), &[(name, value)]);
+pub(super) fn words_of(shape: &Shape, translate: Translate<'_>) -> String {
+    let listed = |words: Vec<&str>| joined(translate("{one}, {other}"), words.into_iter().map(str::to_string));
+    let text = |text: &'static str| translate(text).to_string();
+    let with = |pattern: &'static str, name: &str, value: &str| filled(translate(pattern), &[(name, value)]);
     match *shape {
         Shape::Text => text("a text"),
         Shape::Texts | Shape::TextsOrNone => text("one or a list"),
@@ -84,10 +84,10 @@ pub(super) fn words_of(shape: &Shape, say: Say<'_>) -> String {
         Shape::List(keys) => with("a list of {mapping}", "mapping", &link(keys)),
         Shape::TextsOrMappings(keys) => with("one or a list of texts or {mapping}", "mapping", &link(keys)),
         Shape::ListOr(keys, word) => {
-            filled(say("a list of {mapping}, or {word}"), &[("mapping", &link(keys)), ("word", word)])
+            filled(translate("a list of {mapping}, or {word}"), &[("mapping", &link(keys)), ("word", word)])
         }
         Shape::TextsOrSteps(first, later) => {
-            let steps = say("names, or steps: {first}, then {later}");
+            let steps = translate("names, or steps: {first}, then {later}");
             filled(steps, &[("first", &link(first)), ("later", &link(later))])
         }
         Shape::ByName(keys) | Shape::ByKind(keys, _) => with("{mapping} by name", "mapping", &link(keys)),

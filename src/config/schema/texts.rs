@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use crate::words::Language;
 
 /// What an English text is on a page.
-pub(super) type Say<'a> = &'a dyn Fn(&'static str) -> &'static str;
+pub(super) type Translate<'a> = &'a dyn Fn(&'static str) -> &'static str;
 
 /// The Chinese catalog.
 static ZH: LazyLock<BTreeMap<&'static str, &'static str>> = LazyLock::new(|| read(include_str!("zh.txt")));

@@ -114,19 +114,20 @@ impl Night {
         serde_json::from_str(&text).unwrap_or_default()
     }
 
-    /// Asks for something to be done, again and again while Airflow says that its database is locked: it is SQLite, and
-    /// others write.
+    /// Asks for something to be done, again and again while Airflow says that its database is locked, or that it failed: it is
+    /// SQLite, and others write. What was done all the same is there already when it is asked for again.
     pub(super) async fn post_until_taken(&self, path: &str, body: Value) {
-        let began = Instant::now();
+        let (began, mut has_failed) = (Instant::now(), false);
         loop {
             let request = self.client.post(format!("{}{path}", self.url)).bearer_auth(&self.token);
             let request = request.header("content-type", "application/json").body(body.to_string());
             let answer = request.send().await.unwrap();
             let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
-            if (200..300).contains(&status) {
+            if (200..300).contains(&status) || has_failed && status == 409 {
                 return;
             }
-            let is_locked = status == 503 && text.contains("locked");
+            has_failed |= status == 500 && text.contains("Database error");
+            let is_locked = has_failed || status == 503 && text.contains("locked");
             assert!(is_locked && began.elapsed() < STARTED_WITHIN, "{path}: {status} {text}");
             tokio::time::sleep(Duration::from_millis(500)).await;
         }

@@ -82,7 +82,11 @@ pub fn wish(standing: &Standing, part: Part<'_>) -> Wish {
     let place = others.iter().filter(|other| **other < part.me).count();
     let share = part.wanted.len() / count + usize::from(place < part.wanted.len() % count);
     let is_the_others = |name: &str| {
-        let just_now = part.handed_over.is_some_and(|(handed, ago)| handed == name && ago < LEASE_LEFT_TO_OTHERS);
+        let just_now = part.handed_over.is_some_and(|(handed, ago)| {
+            // Who took it since and gave it up again has no claim any more.
+            let taken = by_name.get(name).is_some_and(|lease| age(standing.now, lease.taken_at) < ago);
+            handed == name && ago < LEASE_LEFT_TO_OTHERS && !taken
+        });
         just_now && !others.is_empty()
     };
     let is_mine_to_take = |name: &str| !part.held.contains(name) && is_free(name) && !is_the_others(name);
@@ -102,7 +106,9 @@ pub fn wish(standing: &Standing, part: Part<'_>) -> Wish {
     let least = others.iter().map(|other| held_by(other)).min();
     let is_uneven = least.is_some_and(|least| part.held.len() >= least + 2);
     let has_too_many = part.held.len() > share && is_uneven && take.is_empty();
-    let hand_over = to_hand_over(part.held).filter(|_| has_too_many && may_hand_over);
+    // One that is lost without its holder knowing is nobody's to hand over.
+    let is_mine = |name: &str| by_name.get(name).is_some_and(|lease| lease.holder.as_deref() == Some(part.me));
+    let hand_over = to_hand_over(part.held).filter(|name| has_too_many && may_hand_over && is_mine(name));
     Wish { take, hand_over }
 }
 
@@ -206,7 +212,15 @@ mod tests {
 
     fn lease(name: &str, holder: Option<&str>, until_ms: i64, configuration: i64) -> Lease {
         let holder = holder.map(String::from);
-        Lease { name: name.into(), token: 1, holder, configuration, until: at(until_ms), taken_at: at(0), status: None }
+        Lease {
+            name: name.into(),
+            token: 1,
+            holder,
+            configuration,
+            until: at(until_ms),
+            taken_at: at(-60_000),
+            status: None,
+        }
     }
 
     fn standing(leases: Vec<Lease>, replicas: Vec<Present>) -> Standing {
@@ -288,6 +302,9 @@ mod tests {
         assert_eq!(wished(&all, "x", &held, None).hand_over.as_deref(), Some("d"));
         assert_eq!(wished(&all, "x", &held, Some(("d", 59))).hand_over, None);
         assert_eq!(wished(&all, "x", &held[..2], None).hand_over, None);
+        let mut lost = all;
+        lost.leases[3].holder = Some("z".into());
+        assert_eq!(wished(&lost, "x", &held, None).hand_over, None, "another one has it by now");
     }
 
     #[test]
@@ -318,6 +335,10 @@ mod tests {
         assert_eq!(wished(&handed(0), "x", &held, Some(("d", 20))).take, ["d"], "the others do not want it");
         assert_eq!(wished(&handed(-6_000), "x", &held, Some(("d", 3))).take, ["d"], "there are no others any more");
         assert_eq!(wished(&handed(0), "x", &held, Some(("c", 3))).take, ["d"]);
+        // Another one took it since, and hands it over in its turn: nobody would run it for as long.
+        let mut back = handed(0);
+        back.leases[3].taken_at = at(-2_000);
+        assert_eq!(wished(&back, "x", &held[..1], Some(("d", 3))).take, ["d"]);
     }
 
     /// Who holds which of so many leases in the end, and when something moved last, if at first lease n is held by replica

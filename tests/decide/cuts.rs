@@ -32,7 +32,7 @@ fn life(chance: &mut Chance, begins: Timestamp) -> Vec<Page> {
     let mut truth = Truth::under_way(chance, begins);
     let mut pages = Vec::new();
     let (mut now, mut before) = (begins, truth.0.clone());
-    for _ in 0..steps(chance) {
+    for _ in 0..1 + steps(chance) / 2 {
         let is_held_up = |(old, new): (&Instance, &Instance)| {
             old.status != new.status && [old.status, new.status].contains(&Status::RunningException)
         };
@@ -64,8 +64,8 @@ fn punctual(pages: &[Page], seed: u64) -> (Told, Vec<String>) {
 /// When the other one looks at a page that is shown for so long. The last look is when it is about to change, so that both know how
 /// long each state lasted. Now and then a rule is away meanwhile, for less than ten minutes.
 fn looks(chance: &mut Chance, lasts: u64) -> Looks {
-    let mut looks: Looks = (0..chance.below(3)).map(|_| (1 + chance.below(lasts - 1), false)).collect();
-    if chance.below(4) == 0 {
+    let mut looks: Looks = (0..chance.below(2)).map(|_| (1 + chance.below(lasts - 1), false)).collect();
+    if chance.below(8) == 0 {
         let gone = 1 + chance.below(lasts - 2);
         let back = gone + 1 + chance.below(AWAY_MAX.min(lasts - gone - 1).max(1));
         looks = vec![(gone, true), (gone + chance.below(back - gone), true), (back, false)];
@@ -96,7 +96,7 @@ fn haphazard(pages: &[Page], begins: Timestamp, chance: &mut Chance, seed: u64) 
             if number > 0 && at > 0 && page.tells_its_age && chance.below(3) == 0 {
                 tell(&mut told, &night.decide(pages[at - 1].truth.0.clone(), night.whole()));
             }
-            if is_steady && chance.below(6) == 0 {
+            if is_steady && chance.below(10) == 0 {
                 let (runs, coverage) = unread(chance, &night, &page.truth);
                 let decided = night.decide(runs.clone(), coverage);
                 tell(&mut told, &decided);
@@ -106,11 +106,11 @@ fn haphazard(pages: &[Page], begins: Timestamp, chance: &mut Chance, seed: u64) 
             let by = chance.below(runs.len() as u64) as usize;
             runs.rotate_left(by);
             tell(&mut told, &night.decide(runs.clone(), night.whole()));
-            if chance.below(4) == 0 {
+            if chance.below(8) == 0 {
                 let again = night.decide(runs, night.whole());
                 assert!(again.notices.is_empty(), "seed {seed}: told again: {:?}", again.notices);
             }
-            if !is_away && chance.below(12) == 0 {
+            if !is_away && chance.below(24) == 0 {
                 check_end_left_out(chance, &mut night, &page.truth, seed);
             }
         }

@@ -161,7 +161,7 @@ fn a_run_is_missed_when_none_came_and_that_was_read() {
         let (mut night, mut told) = (Night::new_from(EXPECTING), Told::new());
         let mut truth = Truth::under_way(&mut chance, night.now);
         let mut seen: BTreeSet<Timestamp> = BTreeSet::new();
-        for _ in 0..3 + steps(&mut chance) {
+        for _ in 0..2 + steps(&mut chance) {
             night.pass(1 + chance.below(20) as i64);
             match chance.below(9) {
                 0..=2 => truth.go_on(&mut chance, night.now),

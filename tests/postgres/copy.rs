@@ -69,6 +69,7 @@ async fn a_store_moves_to_a_database_and_back_whole() {
     let rows = "INSERT INTO job_day (source, job, day, kind, status, runs, timed, took_ms, longest_ms, settled_moment) \
           VALUES ('s', 'é', 21000, 'scheduled', 'success', 3, 2, 10, 7, 5); \
         INSERT INTO escalation (alert, step, receiver, delivery, note, taken_at) VALUES ('a2', 2, 'pager', 'd0', '{}', 1); \
+        INSERT INTO digest_facts (delivery, facts) SELECT MIN(id), '{}' FROM delivery; \
         INSERT INTO receiver_health (receiver, since, lasting, error) VALUES ('pager', 1, 0, 'no answer'); \
         INSERT INTO pause (receiver, until) VALUES ('pager', 7); \
         INSERT INTO end_owed (alert, receiver, delivery) VALUES ('a2', 'pager', 'd2'); \

@@ -73,7 +73,6 @@ async fn a_store_moves_to_a_database_and_back_whole() {
         INSERT INTO receiver_health (receiver, since, lasting, error) VALUES ('pager', 1, 0, 'no answer'); \
         INSERT INTO pause (receiver, until) VALUES ('pager', 7); \
         INSERT INTO end_owed (alert, receiver, delivery) VALUES ('a2', 'pager', 'd2'); \
-        INSERT INTO digest_facts (delivery, facts) VALUES ('d0', '{}'); \
         INSERT INTO configuration (fingerprint, number) VALUES ('files', 1)";
     sqlx::raw_sql(rows).execute(&mut beside).await.unwrap();
     beside.close().await.unwrap();

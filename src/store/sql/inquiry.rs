@@ -48,17 +48,19 @@ fn runs_sql() -> String {
     )
 }
 
+/// By the job: an index has all alerts of a source in this order, too, and most of them are of others.
 fn alerts_sql() -> String {
     format!(
-        "SELECT {} FROM alert WHERE source = $1 AND job = $2 ORDER BY created_at DESC, id DESC LIMIT $3",
+        "SELECT {} FROM alert WHERE COALESCE(source, '') = $1 AND job = $2 ORDER BY created_at DESC, id DESC LIMIT $3",
         rows::ALERT_COLUMNS
     )
 }
 
+/// By the run, for the same reason.
 fn alerts_of_run_sql() -> String {
     format!(
         "SELECT {} FROM alert WHERE source = $1 AND job = $2 AND instance = $3 \
-         ORDER BY created_at DESC, id DESC LIMIT $4",
+         ORDER BY created_at + 0 DESC, id DESC LIMIT $4",
         rows::ALERT_COLUMNS
     )
 }

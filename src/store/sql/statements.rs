@@ -192,7 +192,8 @@ impl Statements {
 }
 
 /// Of the runs that were first seen to be over since then; where none of them succeeded, the last success is that of the older one
-/// that was seen last. A run that was made again long after is not looked for.
+/// that was seen last. A run that was made again long after is not looked for. The alert before is found by the job: of its source,
+/// or of its rule, there may be thousands.
 fn lately(dialect: Dialect) -> SqlStr {
     let run = "run.source = item.source AND run.job = item.job AND run.id <> item.instance AND run.ended = 1 \
         AND run.kind <> 'backfill'";
@@ -204,8 +205,8 @@ fn lately(dialect: Dialect) -> SqlStr {
            COALESCE(MAX(CASE WHEN {succeeded} THEN run.end_time END), (SELECT run.end_time FROM instance AS run WHERE {run} \
              AND run.settled_moment IS NOT NULL AND run.end_time IS NOT NULL AND {succeeded} \
              ORDER BY run.settled_moment DESC LIMIT 1)), \
-           (SELECT earlier.facts FROM alert AS earlier WHERE earlier.source = item.source AND earlier.job = item.job \
-              AND earlier.rule = item.rule AND earlier.state = 'resolved' AND earlier.id <> item.id \
+           (SELECT earlier.facts FROM alert AS earlier WHERE COALESCE(earlier.source, '') = item.source \
+              AND earlier.job = item.job AND COALESCE(earlier.rule, '') = item.rule AND earlier.state = 'resolved' AND earlier.id <> item.id \
               ORDER BY earlier.created_at DESC, earlier.id DESC LIMIT 1) \
          FROM {about} LEFT JOIN instance AS run ON {run} AND run.settled_moment >= $2{listed} \
          GROUP BY item.id, item.source, item.job, item.instance, item.rule",

@@ -43,7 +43,8 @@ async fn newcomers_get_their_share(scene: &mut Scene) {
          AND taken_at < EXTRACT(EPOCH FROM clock_timestamp()) * 1000 - 8000",
         scene.pid(1)
     );
-    scene.until("the newcomer has kept a lease for eight seconds", &kept).await;
+    // One is handed over a minute, and the last minute may have begun just before.
+    scene.until_within(Duration::from_secs(100), "the newcomer has kept a lease for eight seconds", &kept).await;
     scene.replicas[2] = scene.start(2);
 }
 

@@ -242,9 +242,14 @@ impl Scene {
 
     /// Waits until a query finds something.
     pub(super) async fn until(&self, what: &str, query: &str) {
+        self.until_within(PATIENCE, what, query).await;
+    }
+
+    /// The same, for what may take longer.
+    pub(super) async fn until_within(&self, patience: Duration, what: &str, query: &str) {
         let began = Instant::now();
         while self.ask(query.into()).await.is_empty() {
-            assert!(began.elapsed() < PATIENCE, "waited in vain until {what}");
+            assert!(began.elapsed() < patience, "waited in vain until {what}");
             pause(50).await;
         }
     }

@@ -170,7 +170,8 @@ async fn a_lease_has_one_writer_at_a_time_whatever_happens() {
         tokens += accepted.by_token.len();
     }
     println!("{writes} writes under {tokens} tokens, {refused} refused");
-    assert!(writes > 20 && refused > 5 && tokens > 20, "hardly anything happened");
+    // About 70, 50 and 27 of them: chance seldom has half of that.
+    assert!(writes > 20 && refused > 5 && tokens > 10, "hardly anything happened");
     world.clock.close().await.unwrap();
     world.store.close().await;
     tokio::task::spawn_blocking(move || cluster::remove(&url)).await.unwrap();

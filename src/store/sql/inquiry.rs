@@ -10,8 +10,10 @@ use sqlx::any::AnyRow;
 
 use super::ask::Ask as _;
 use super::database::SqlStore;
+use super::lists::{alerts_sql, filled};
 use super::rows;
 use crate::model::{Alert, AlertId, DeliveryId, Instance, SourceId};
+use crate::store::board::AlertAsk;
 use crate::store::error::StoreError;
 use crate::store::inquiry::Inquiry;
 
@@ -48,15 +50,12 @@ fn runs_sql() -> String {
     )
 }
 
-/// By the job: an index has all alerts of a source in this order, too, and most of them are of others.
-fn alerts_sql() -> String {
-    format!(
-        "SELECT {} FROM alert WHERE COALESCE(source, '') = $1 AND job = $2 ORDER BY created_at DESC, id DESC LIMIT $3",
-        rows::ALERT_COLUMNS
-    )
+/// The alerts about a job, as the lists have them: by the job.
+fn about_job(source: &SourceId, job: &str) -> AlertAsk {
+    AlertAsk { source: Some(source.clone()), job: Some(job.into()), ..AlertAsk::default() }
 }
 
-/// By the run, for the same reason.
+/// By the run: an index has all alerts of a source in this order, too, and most of them are of others.
 fn alerts_of_run_sql() -> String {
     format!(
         "SELECT {} FROM alert WHERE source = $1 AND job = $2 AND instance = $3 \
@@ -100,8 +99,8 @@ impl Inquiry for SqlStore {
     }
 
     async fn alerts_about(&self, source: &SourceId, job: &str, limit: usize) -> Result<Vec<Alert>, StoreError> {
-        let query = sqlx::query(AssertSqlSafe(alerts_sql())).bind(source.as_str()).bind(job).bind(bound(limit));
-        Ok(alerts(&query.all(self).await?))
+        let (sql, wanted) = alerts_sql(&about_job(source, job), limit);
+        Ok(alerts(&filled(sql, wanted).all(self).await?))
     }
 
     async fn alerts_about_run(&self, run: &Instance, limit: usize) -> Result<Vec<Alert>, StoreError> {
@@ -148,15 +147,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", directory.path().join("plan.db").display());
         let store = SqlStore::open(&url, Mode::Work).await.unwrap();
-        let questions = [
-            jobs_sql(),
-            run_sql(),
-            runs_named_sql(),
-            runs_sql(),
-            alerts_sql(),
-            alerts_of_run_sql(),
-            DELIVERIES.to_string(),
-        ];
+        let AssertSqlSafe(of_job) = alerts_sql(&about_job(&"s".into(), "job"), 5).0;
+        let questions =
+            [jobs_sql(), run_sql(), runs_named_sql(), runs_sql(), of_job, alerts_of_run_sql(), DELIVERIES.to_string()];
         for sql in questions {
             let places = sql.matches('$').map(|_| ()).count();
             let mut query = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));

@@ -34,6 +34,7 @@ pub(in crate::store::sql) fn of_alerts() -> Vec<(AlertAsk, &'static str)> {
         (AlertAsk { state: firing, is_suspended: Some(true), ..none() }, "alert_suspended"),
         (AlertAsk { rule, after: place(), ..none() }, "alert_by_rule"),
         (AlertAsk { source: source.clone(), ..none() }, "alert_by_source"),
+        (AlertAsk { source: source.clone(), job: job.clone(), ..none() }, "alert_by_job"),
         (AlertAsk { source, job: job.clone(), after: place(), ..none() }, "alert_by_job"),
         (AlertAsk { job, ..none() }, "alert_by_job"),
     ]
